@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+// Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
+// such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
+type Library interface {
+	// Stories lists stories, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
+	// the page before; one that was not made here is codestory.ErrCursor.
+	Stories(ctx context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error)
+	// Owner is the user of the story.
+	Owner(ctx context.Context, id codestory.StoryID) (string, error)
+	// Story describes the story with its files. PlayURL and FeedURL are left to the caller.
+	Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error)
+	// Locate says where the present version of the file can be had. A file that is neither here nor in the index
+	// is asked of the store.
+	Locate(ctx context.Context, path codestory.Path) (Location, error)
+	// Presign makes a link of the store. codestory.ErrNoLinks means that the store makes none.
+	Presign(ctx context.Context, path codestory.Path, req LinkRequest) (url string, expires time.Time, err error)
+	// Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
+	Open(ctx context.Context, path codestory.Path) (*Content, error)
+}
+
+// Location is where the present version of a file can be had.
+type Location struct {
+	Size   int64  // bytes
+	ETag   string // of the object in the store, without quotes; "" until it is there
+	Stored bool   // it is in the store, and the store answers
+	Local  bool   // it is on this machine
+}
+
+// LinkRequest says what a link is for.
+type LinkRequest struct {
+	Method      string        // GET or HEAD
+	Expires     time.Duration // whole seconds, 1 s to 7 days
+	Disposition string        // Content-Disposition of the answer; "" for none
+}
+
+// Content is the bytes of one version of a file.
+type Content struct {
+	io.ReadSeekCloser
+	Size     int64     // bytes
+	Modified time.Time // zero where it is not known
+	ETag     string    // strong, without quotes; "" where there is none
+}
+
+// Access says who is asking. Implementations compare secrets in constant time.
+type Access interface {
+	// Identify finds the token that a bearer secret belongs to.
+	Identify(secret string) (codestory.Token, bool)
+	// LinkKey is the secret that local links are signed with: at least 32 bytes, the same after a restart.
+	LinkKey() []byte
+	// PlayKey is the KEY of the story's player URLs: URL-safe text, the same after a restart.
+	PlayKey(id codestory.StoryID) string
+	// Tokens lists the tokens that were added, without their secrets.
+	Tokens() []codestory.Token
+	// AddToken makes a token and returns its secret, which is not kept. A name that is taken or not fit for one
+	// is an error for people.
+	AddToken(t codestory.Token) (secret string, err error)
+	// RemoveToken ends a token; codestory.ErrNotFound where there is none of that name.
+	RemoveToken(name string) error
+}
+
+// Monitor says how the daemon is.
+type Monitor interface {
+	Status(ctx context.Context) (codestory.Status, error)
+	// Ignored lists what is not uploaded, and why; at most limit of them.
+	Ignored(ctx context.Context, limit int) ([]codestory.Ignored, error)
+	// Ready returns nil while the daemon can serve: its database is open.
+	Ready(ctx context.Context) error
+}
