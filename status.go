@@ -131,8 +131,8 @@ type Link struct {
 	ExpiresIn     int64     `json:"expires_in"` // seconds
 	ExpiresAt     time.Time `json:"expires_at"`
 	ContentType   string    `json:"content_type"`
-	Size          int64     `json:"size"` // bytes
-	ETag          *string   `json:"etag"` // without quotes
+	Size          int64     `json:"size"`   // bytes
+	ETag          *string   `json:"etag"`   // without quotes
 	Source        string    `json:"source"` // remote or local
 	PlayURL       *string   `json:"play_url"`
 }
