@@ -1,0 +1,224 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// Claim is one version of one file that the caller has taken on. It is settled once, by Done, Retry, Block, Changed,
+// Gone or Release; the path is not claimed again before that. Where writing the outcome fails the claim is released,
+// so that the item is tried again: putting the same version twice is harmless.
+type Claim struct {
+	Path    codestory.Path
+	Version codestory.Version
+	Attempt int     // from 1
+	Stored  *Stored // what this destination has of an older version; nil for nothing
+
+	q          *Queue
+	generation uint64
+}
+
+// Next claims the most urgent file that nobody has claimed, and waits for one where there is none. Its error is ctx's,
+// or the database's.
+func (q *Queue) Next(ctx context.Context) (*Claim, error) {
+	for {
+		q.mu.Lock()
+		changed := q.changed
+		q.mu.Unlock()
+		now := time.Now().Round(0)
+		if err := q.promote(now); err != nil {
+			return nil, err
+		}
+		c, due, err := q.claim()
+		if c != nil || err != nil {
+			return c, err
+		}
+		if err := wait(ctx, changed, due); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// checkAgain bounds how long a due time is slept on in one go, so that a clock that is set forward, or a lid that was
+// closed meanwhile, delays an attempt by no more than this.
+const checkAgain = 30 * time.Second
+
+// wait returns when the queue has changed or due has come; due is zero for never.
+func wait(ctx context.Context, changed <-chan struct{}, due time.Time) error {
+	var alarm <-chan time.Time
+	if !due.IsZero() {
+		t := time.NewTimer(min(time.Until(due), checkAgain))
+		defer t.Stop()
+		alarm = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+	case <-alarm:
+	}
+	return nil
+}
+
+// claim takes the first ready item that is not claimed. Where there is none it returns when the next one is due.
+func (q *Queue) claim() (c *Claim, due time.Time, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	err = q.view(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(bucketReady).Cursor()
+		for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
+			_, path, ok := splitIndexKey(k)
+			if !ok {
+				return fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(k))
+			}
+			if _, taken := q.claimed[path]; taken {
+				continue
+			}
+			r, ok, err := getRecord(tx, path)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fmt.Errorf("%w: %q is in the index and has no record", ErrDamaged, path)
+			}
+			c = q.newClaim(path, r)
+			return nil
+		}
+		if ns, _, ok := firstOf(tx, bucketDue); ok {
+			due = unixTime(ns)
+		}
+		return nil
+	})
+	return c, due, err
+}
+
+func (q *Queue) newClaim(path string, r record) *Claim {
+	c := &Claim{
+		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1,
+		q: q, generation: r.generation,
+	}
+	if r.stored.destination == q.destination {
+		c.Stored = &Stored{Size: r.stored.size, ETag: r.stored.etag, MD5: r.stored.md5}
+	}
+	q.claimed[path] = struct{}{}
+	return c
+}
+
+// promoteAtOnce bounds one transaction of promote.
+const promoteAtOnce = 1000
+
+// promote puts items whose time has come among those that may be claimed, in the place of their urgency.
+func (q *Queue) promote(now time.Time) error {
+	var paths []string
+	err := q.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketDue).Cursor()
+		for k, _ := c.First(); k != nil && len(paths) < promoteAtOnce; k, _ = c.Next() {
+			ns, path, ok := splitIndexKey(k)
+			if !ok || unixTime(ns).After(now) {
+				break
+			}
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	if err != nil || len(paths) == 0 {
+		return err
+	}
+	return q.commit(func(ch *change) error {
+		for _, path := range paths {
+			r, ok, err := getRecord(ch.tx, path)
+			if err != nil {
+				return err
+			}
+			if !ok || r.state != stateRetrying {
+				continue
+			}
+			next := r
+			next.state, next.due = stateQueued, 0
+			if err := ch.put(path, r, true, next); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.
+func (c *Claim) Done(object Stored) error {
+	return c.settle(func(ch *change, r record, now time.Time) error {
+		next := r
+		next.stored = object.record(ch.destination, c.generation, now)
+		if r.generation == c.generation {
+			next = record{state: stateSynced, generation: r.generation, version: r.version, stored: next.stored, note: r.note}
+		}
+		return ch.put(string(c.Path), r, true, next)
+	})
+}
+
+// Retry lets the item wait until due, and says why.
+func (c *Claim) Retry(due time.Time, reason string) error {
+	return c.settleCurrent(func(next *record) {
+		next.state, next.due, next.reason = stateRetrying, due.Round(0).UnixNano(), reason
+		next.attempt++
+	})
+}
+
+// Block lets the item wait for a person, and says why. A new version of the file ends that too.
+func (c *Claim) Block(reason string) error {
+	return c.settleCurrent(func(next *record) {
+		next.state, next.reason = stateBlocked, reason
+		next.attempt++
+	})
+}
+
+// Changed says that the file is no longer the version that was claimed. It waits to be enqueued anew.
+func (c *Claim) Changed() error {
+	return c.settleCurrent(func(next *record) { next.state = stateSettling })
+}
+
+// Gone says that there is no such file any more.
+func (c *Claim) Gone() error {
+	return c.settle(func(ch *change, r record, _ time.Time) error {
+		if r.generation != c.generation {
+			return nil
+		}
+		return ch.gone(string(c.Path), r)
+	})
+}
+
+// Release gives the item back untouched.
+func (c *Claim) Release() {
+	c.q.mu.Lock()
+	delete(c.q.claimed, string(c.Path))
+	c.q.mu.Unlock()
+	c.q.announce()
+}
+
+// settleCurrent changes the record by edit, unless a newer version has taken the claimed one's place.
+func (c *Claim) settleCurrent(edit func(next *record)) error {
+	return c.settle(func(ch *change, r record, _ time.Time) error {
+		if r.generation != c.generation {
+			return nil
+		}
+		next := r
+		edit(&next)
+		return ch.put(string(c.Path), r, true, next)
+	})
+}
+
+func (c *Claim) settle(outcome func(ch *change, r record, now time.Time) error) error {
+	defer c.Release()
+	now := time.Now().Round(0)
+	return c.q.commit(func(ch *change) error {
+		r, ok, err := getRecord(ch.tx, string(c.Path))
+		if err != nil || !ok {
+			return err
+		}
+		return outcome(ch, r, now)
+	})
+}

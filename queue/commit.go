@@ -1,0 +1,89 @@
+package queue
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// call is one change that waits to be committed.
+type call struct {
+	fn   func(*change) error
+	done bool
+	err  error
+}
+
+// change is a write transaction with what it does to the counts.
+type change struct {
+	tx          *bolt.Tx
+	destination uint64
+	counts      counts
+}
+
+// commit runs fn in a write transaction and returns once it is durable. Calls that come while another transaction is
+// being synced share the next one: no call waits for a timer, and many writers pay for one sync together. fn may run
+// more than once.
+func (q *Queue) commit(fn func(*change) error) error {
+	c := &call{fn: fn}
+	q.pending.Lock()
+	q.pending.calls = append(q.pending.calls, c)
+	q.pending.Unlock()
+
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	if c.done { // by whoever had the lock before
+		return c.err
+	}
+	q.pending.Lock()
+	batch := q.pending.calls
+	q.pending.calls = nil
+	q.pending.Unlock()
+
+	err := q.transact(batch)
+	for _, c := range batch {
+		c.done, c.err = true, err
+		if err != nil && len(batch) > 1 { // one call's fault is not the others'
+			c.err = q.transact([]*call{c})
+		}
+	}
+	return c.err
+}
+
+func (q *Queue) transact(batch []*call) error {
+	var ch change
+	err := guard(func() error {
+		return q.db.Update(func(tx *bolt.Tx) error {
+			ch = change{tx: tx, destination: q.destination}
+			for _, c := range batch {
+				if err := c.fn(&ch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("writing the database: %w", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.counts.sum(ch.counts)
+	return nil
+}
+
+func (q *Queue) view(fn func(*bolt.Tx) error) error {
+	return guard(func() error { return q.db.View(fn) })
+}
+
+// guard makes a fault or panic over a damaged file an error. bbolt checks little of what it reads, and a page that is
+// noise, or past the end of the file, shows as either.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,109 @@
+package queue
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// File is what the index knows of one file.
+type File struct {
+	Path    string
+	State   codestory.FileState
+	Version codestory.Version // zero where the file was never seen here, or is gone
+	Reason  string            // why it waits, or what is odd about it; "" for nothing to say
+	Attempt int               // attempts that failed
+	Due     time.Time         // when a retrying file is tried again
+	Stored  *Stored           // the object in the present destination, of this version or an older one; nil for none
+}
+
+// Size is that of the file, or of its object where the file is gone.
+func (f File) Size() int64 {
+	if f.Version == (codestory.Version{}) && f.Stored != nil {
+		return f.Stored.Size
+	}
+	return f.Version.Size
+}
+
+// Stored describes an object in the store.
+type Stored struct {
+	Size int64
+	ETag string // without quotes
+	MD5  string // lower-case hexadecimal; "" where it is not known
+}
+
+func (s Stored) record(destination, generation uint64, now time.Time) stored {
+	return stored{
+		destination: destination, generation: generation,
+		size: s.Size, etag: s.ETag, md5: s.MD5, at: now.UnixNano(),
+	}
+}
+
+// File returns what is known of the path; codestory.ErrNotFound where nothing is.
+func (q *Queue) File(path codestory.Path) (File, error) {
+	var f File
+	err := q.view(func(tx *bolt.Tx) error {
+		r, ok, err := getRecord(tx, string(path))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+		}
+		f = q.describe(string(path), r)
+		return nil
+	})
+	return f, err
+}
+
+// Files lists the files of a story, by path.
+func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
+	var files []File
+	prefix := []byte(id + "/")
+	err := q.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketFiles).Cursor()
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			r, err := decode(v)
+			if err != nil {
+				return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, k)
+			}
+			files = append(files, q.describe(string(k), r))
+		}
+		return nil
+	})
+	return files, err
+}
+
+// describe is the record for people.
+func (q *Queue) describe(path string, r record) File {
+	f := File{Path: path, Version: r.version, Reason: cmp.Or(r.reason, r.note), Attempt: int(r.attempt)}
+	if r.stored.destination == q.destination && q.destination != 0 {
+		f.Stored = &Stored{Size: r.stored.size, ETag: r.stored.etag, MD5: r.stored.md5}
+	}
+	switch r.state {
+	case stateQueued:
+		f.State = codestory.Queued
+	case stateRetrying:
+		f.State, f.Due = codestory.Retrying, unixTime(r.due)
+	case stateBlocked:
+		f.State = codestory.Blocked
+	case stateSettling:
+		f.State = codestory.Settling
+	case stateSynced:
+		f.State = codestory.Synced
+		if f.Stored == nil {
+			f.State = codestory.Missing
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, claimed := q.claimed[path]; claimed && f.State == codestory.Queued {
+		f.State = codestory.Uploading
+	}
+	return f
+}

@@ -1,0 +1,223 @@
+// Package queue makes work durable: it keeps, in one bbolt database, every file that waits to be uploaded and the
+// index of what is stored where. It must not know the output directory, stores or HTTP.
+//
+// There is one record per path. A file's life in it:
+//
+//	              Enqueue                  Next                   Done
+//	(unknown) ──────────────▶ queued ───────────────▶ claimed ───────────▶ synced
+//	                           ▲  ▲ ▲                  │ │ │ │               │
+//	                           │  │ └─── Release ──────┘ │ │ │               │
+//	                           │  └ due ── retrying ◀────┘ │ │    Enqueue    │
+//	                           │            (Retry)        │ │  (new version)│
+//	                           ├────────── blocked ◀───────┘ │               │
+//	                           │ Enqueue    (Block)          │               │
+//	                           ├────────── settling ◀────────┘               │
+//	                           │ Enqueue    (Changed)                        │
+//	                           └─────────────────────────────────────────────┘
+//
+// "Claimed" is never written down. bbolt's file lock makes this process the one owner of the database, so whatever
+// was claimed when it died is simply queued again at the next start, and no lease or clock is needed.
+//
+// Each settled version of a path is a generation. A newer one replaces an older one in the record, whatever state that
+// is in, so a path that is rewritten a thousand times is still one item. A claim that ends for an older generation
+// records what was stored and leaves the newer one waiting.
+//
+// A method that changes something has made it durable when it returns nil. Killed at any point before, the database is
+// what it was.
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// The buckets. Keys of files and stories are paths and story ids as they are.
+var (
+	bucketMeta         = []byte("meta")         // "schema" → decimal
+	bucketFiles        = []byte("files")        // path → record
+	bucketReady        = []byte("ready")        // order, path → ""; what may be claimed, first the most urgent
+	bucketDue          = []byte("due")          // time, path → ""; what waits for its next attempt
+	bucketAge          = []byte("age")          // time, path → ""; all of both, the longest waiting first
+	bucketStories      = []byte("stories")      // story id → Story as JSON
+	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
+	bucketDestinations = []byte("destinations") // name → number
+
+	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketStories, bucketNewest, bucketDestinations}
+)
+
+const schema = "1"
+
+var (
+	// ErrLocked: another process has the database open.
+	ErrLocked = errors.New("the database is in use")
+	// ErrDamaged: the file is no database, or not a whole one. Nothing has been written to it.
+	ErrDamaged = errors.New("the database is damaged")
+)
+
+// Options are what Open can do without.
+type Options struct {
+	// Timeout is how long to wait for another process to let go of the database; 0 waits for one second.
+	Timeout time.Duration
+	// ReadOnly looks and changes nothing; every method that would write fails.
+	ReadOnly bool
+}
+
+// Queue is an open database. All methods may be called at the same time.
+type Queue struct {
+	db          *bolt.DB
+	destination uint64
+
+	writer  sync.Mutex // held for a write transaction
+	pending struct {
+		sync.Mutex
+		calls []*call
+	}
+
+	mu      sync.Mutex // guards all below
+	claimed map[string]struct{}
+	counts  counts
+	changed chan struct{} // closed, and replaced, when there may be something new to claim
+}
+
+// Open opens the database, made if absent unless it is opened read-only. destination names the store that the caller
+// uploads to (remote.Info.Destination): what the index knows of other stores counts as not uploaded. The error wraps
+// ErrLocked, naming the process that has the database open, or ErrDamaged.
+func Open(path, destination string, opts Options) (*Queue, error) {
+	if opts.Timeout == 0 {
+		opts.Timeout = time.Second
+	}
+	q := &Queue{claimed: map[string]struct{}{}, changed: make(chan struct{})}
+	err := guard(func() (err error) {
+		q.db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:      opts.Timeout,
+			ReadOnly:     opts.ReadOnly,
+			FreelistType: bolt.FreelistMapType,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if err := q.load(destination, opts.ReadOnly); err != nil {
+		_ = q.db.Close()
+		return nil, openError(path, err)
+	}
+	return q, nil
+}
+
+// openError says what a person can do about err.
+func openError(path string, err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("%w: %s is held by %s", ErrLocked, path, holder(path))
+	case errors.Is(err, ErrDamaged), errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum),
+		errors.Is(err, berrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: move %s aside and start again; it is made anew from the output directory (%v)",
+			ErrDamaged, path, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("opening the database: %w: give this user the rights to it", err)
+	default:
+		return fmt.Errorf("opening the database %s: %w", path, err)
+	}
+}
+
+// load checks the file, makes what is absent, and counts what is there. It reads every record once, so that a damaged
+// one is found now and not in the middle of the work.
+func (q *Queue) load(destination string, readOnly bool) error {
+	if err := q.checkSize(); err != nil {
+		return err
+	}
+	if !readOnly {
+		err := guard(func() error {
+			return q.db.Update(func(tx *bolt.Tx) error { return q.prepare(tx, destination) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return q.view(func(tx *bolt.Tx) error {
+		if readOnly {
+			if err := checkSchema(tx); err != nil {
+				return err
+			}
+			q.destination = findDestination(tx, destination)
+		}
+		return forEachRecord(tx, func(_ []byte, r record) error {
+			q.counts.add(r, q.destination)
+			return nil
+		})
+	})
+}
+
+// checkSize holds the file's size against what its meta page says. bbolt maps the file: a page past the end would be a
+// fault at some later time.
+func (q *Queue) checkSize() error {
+	info, err := os.Stat(q.db.Path())
+	if err != nil {
+		return err
+	}
+	return q.view(func(tx *bolt.Tx) error {
+		if info.Size() < tx.Size() {
+			return fmt.Errorf("%w: the file has %d bytes and should have %d", ErrDamaged, info.Size(), tx.Size())
+		}
+		return nil
+	})
+}
+
+func (q *Queue) prepare(tx *bolt.Tx, destination string) error {
+	fresh := tx.Bucket(bucketMeta) == nil
+	for _, name := range buckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	if fresh {
+		if err := tx.Bucket(bucketMeta).Put([]byte("schema"), []byte(schema)); err != nil {
+			return err
+		}
+	}
+	if err := checkSchema(tx); err != nil {
+		return err
+	}
+	var err error
+	q.destination, err = makeDestination(tx, destination)
+	return err
+}
+
+func checkSchema(tx *bolt.Tx) error {
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, name)
+		}
+	}
+	if got := string(tx.Bucket(bucketMeta).Get([]byte("schema"))); got != schema {
+		return fmt.Errorf("the database has schema %q and this program reads %q: use the codestoryd that made it, or a newer one", got, schema)
+	}
+	return nil
+}
+
+// Close waits for transactions under way and lets go of the file. Claims that are still open are waiting again when
+// the database is opened next.
+func (q *Queue) Close() error {
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	return q.db.Close()
+}
+
+// Ping returns nil while the database can be read.
+func (q *Queue) Ping() error { return q.view(func(*bolt.Tx) error { return nil }) }
+
+// announce wakes those who wait for something to claim.
+func (q *Queue) announce() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.changed)
+	q.changed = make(chan struct{})
+}

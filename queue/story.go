@@ -1,0 +1,154 @@
+package queue
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// Story is what the index knows of a story beside its files.
+type Story struct {
+	ID        codestory.StoryID  `json:"-"`
+	Metadata  codestory.Metadata `json:"metadata"` // the last that parsed
+	FirstSeen time.Time          `json:"first_seen"`
+}
+
+// CreatedAt is when the story was made, or first seen where its metadata does not say.
+func (s Story) CreatedAt() time.Time {
+	if s.Metadata.CreatedAt.IsZero() {
+		return s.FirstSeen
+	}
+	return s.Metadata.CreatedAt
+}
+
+// newestKey sorts stories by creation, the newest first.
+func (s Story) newestKey() []byte {
+	return indexKey(int64(^uint64(max(0, s.CreatedAt().UnixNano()))&(1<<63-1)), string(s.ID))
+}
+
+func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
+	b := tx.Bucket(bucketStories).Get([]byte(id))
+	if b == nil {
+		return Story{}, false, nil
+	}
+	s := Story{ID: id}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Story{}, false, fmt.Errorf("%w: the record of story %s does not decode: %v", ErrDamaged, id, err)
+	}
+	return s, true, nil
+}
+
+// noteStory makes the story known, and takes over new metadata.
+func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, now time.Time) error {
+	if _, err := codestory.ParseStoryID(string(id)); err != nil {
+		return nil // a file that is blocked for its name may have no story
+	}
+	old, had, err := getStory(ch.tx, id)
+	if err != nil || had && metadata == nil {
+		return err
+	}
+	next := Story{ID: id, FirstSeen: now}
+	if had {
+		next.FirstSeen = old.FirstSeen
+		if err := ch.tx.Bucket(bucketNewest).Delete(old.newestKey()); err != nil {
+			return err
+		}
+	}
+	if metadata != nil {
+		next.Metadata = *metadata
+	}
+	b, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("encoding story %s: %w", id, err)
+	}
+	if err := ch.tx.Bucket(bucketStories).Put([]byte(id), b); err != nil {
+		return err
+	}
+	return ch.tx.Bucket(bucketNewest).Put(next.newestKey(), []byte(next.Metadata.UserID))
+}
+
+// dropEmptyStory forgets a story of which no file is known any more.
+func (ch *change) dropEmptyStory(id codestory.StoryID) error {
+	if prefixed(ch.tx.Bucket(bucketFiles), []byte(id+"/")) != nil {
+		return nil
+	}
+	s, ok, err := getStory(ch.tx, id)
+	if err != nil || !ok {
+		return err
+	}
+	if err := ch.tx.Bucket(bucketNewest).Delete(s.newestKey()); err != nil {
+		return err
+	}
+	return ch.tx.Bucket(bucketStories).Delete([]byte(id))
+}
+
+// Story returns what is known of the story; codestory.ErrNotFound where nothing is.
+func (q *Queue) Story(id codestory.StoryID) (Story, error) {
+	var s Story
+	err := q.view(func(tx *bolt.Tx) (err error) {
+		var ok bool
+		s, ok, err = getStory(tx, id)
+		if err == nil && !ok {
+			err = fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+		}
+		return err
+	})
+	return s, err
+}
+
+// Stories lists stories, the newest first: those of one user, or everybody's where owner is nil. cursor is "" for the
+// first page, and the next that the page before returned; next is "" on the last. A cursor of other origin is
+// codestory.ErrCursor.
+func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, next string, err error) {
+	after, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	err = q.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketNewest).Cursor()
+		k, user := c.Seek(after)
+		if after != nil && slices.Equal(k, after) {
+			k, user = c.Next()
+		}
+		var last []byte
+		for ; k != nil; k, user = c.Next() {
+			if owner != nil && string(user) != *owner {
+				continue
+			}
+			if len(page) == limit {
+				next = base64.RawURLEncoding.EncodeToString(last)
+				return nil
+			}
+			_, id, _ := splitIndexKey(k)
+			s, ok, err := getStory(tx, codestory.StoryID(id))
+			if err != nil {
+				return err
+			}
+			if ok {
+				page = append(page, s)
+			}
+			last = slices.Clone(k)
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// parseCursor reads the key of the last story of a page.
+func parseCursor(cursor string) ([]byte, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	key, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(key) <= binary.Size(uint64(0)) {
+		return nil, codestory.ErrCursor
+	}
+	return key, nil
+}
