@@ -55,12 +55,13 @@ type Store interface {
 	// Put stores all of src under key, replacing what is there, and returns once that is proved: the store's own
 	// ETag or checksum matches the digest of the bytes that were sent. The object becomes visible whole or not at
 	// all; where src has changed the old one stays and the error wraps codestory.ErrChanged. Putting the same bytes
-	// again is harmless. The returned Object has its MD5 set.
+	// again is harmless. The returned Object has its MD5 set. Once Put has returned, src is not read any more.
 	Put(ctx context.Context, key string, src Source, opts PutOptions) (Object, error)
 	// Stat describes the object; an error that wraps codestory.ErrNotFound means that the store has none.
 	Stat(ctx context.Context, key string) (Object, error)
-	// Open reads length bytes of the object from offset on; all that follow with length -1. The caller closes.
-	// Errors as with Stat.
+	// Open reads length bytes of the object from offset on; all that follow with length -1. What lies past the end
+	// is empty, no error. The Object is the whole one, the one that the bytes are of. The caller closes. Errors as
+	// with Stat.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, Object, error)
 	// Check asks the store whether it would take objects, with one cheap request that changes nothing. A right
 	// that only Put needs may still be missing.

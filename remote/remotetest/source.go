@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
 
 	"github.com/codestory/codestoryd"
@@ -31,6 +32,8 @@ type Source struct {
 
 	mu      sync.Mutex
 	reached int64 // the end of what has been read
+	closed  bool
+	late    bool // read after it was closed
 }
 
 // NewSource makes a source of data in which nothing goes wrong.
@@ -62,6 +65,21 @@ func (s *Source) OnReach(n int64, do func()) *Source {
 	return s
 }
 
+// Close ends the source, as its owner does once Put has returned. A later read fails, and ReadLate tells of it.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+// ReadLate reports whether the source was read after Close.
+func (s *Source) ReadLate() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late
+}
+
 // Size implements remote.Source.
 func (s *Source) Size() int64 { return s.size }
 
@@ -75,7 +93,9 @@ func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < end {
 		n = copy(p, s.data[offset:end])
 	}
-	s.reach(offset + int64(n))
+	if !s.reach(offset + int64(n)) {
+		return 0, os.ErrClosed
+	}
 	switch {
 	case n == len(p):
 		return n, nil
@@ -86,17 +106,21 @@ func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
 	}
 }
 
-func (s *Source) reach(n int64) {
+// reach notes that bytes up to n were read; false once the source is closed.
+func (s *Source) reach(n int64) bool {
 	s.mu.Lock()
 	s.reached = max(s.reached, n)
 	var do func()
 	if s.onReach != nil && s.reached >= s.onReachAt {
 		do, s.onReach = s.onReach, nil
 	}
+	s.late = s.late || s.closed
+	open := !s.closed
 	s.mu.Unlock()
 	if do != nil {
 		do()
 	}
+	return open
 }
 
 // Check implements remote.Source.
