@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -27,28 +26,12 @@ type Library interface {
 	Open(ctx context.Context, path codestory.Path) (*Content, error)
 }
 
-// Location is where the present version of a file can be had.
-type Location struct {
-	Size   int64  // bytes
-	ETag   string // of the object in the store, without quotes; "" until it is there
-	Stored bool   // it is in the store, and the store answers
-	Local  bool   // it is on this machine
-}
-
-// LinkRequest says what a link is for.
-type LinkRequest struct {
-	Method      string        // GET or HEAD
-	Expires     time.Duration // whole seconds, 1 s to 7 days
-	Disposition string        // Content-Disposition of the answer; "" for none
-}
-
-// Content is the bytes of one version of a file.
-type Content struct {
-	io.ReadSeekCloser
-	Size     int64     // bytes
-	Modified time.Time // zero where it is not known
-	ETag     string    // strong, without quotes; "" where there is none
-}
+// These are the vocabulary's.
+type (
+	Location    = codestory.Location
+	LinkRequest = codestory.LinkRequest
+	Content     = codestory.Content
+)
 
 // Access says who is asking. Implementations compare secrets in constant time.
 type Access interface {

@@ -1,0 +1,120 @@
+package access
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/atomicfile"
+)
+
+// granted is a token as it stands in the file: with the hash of its secret, never the secret.
+type granted struct {
+	codestory.Token
+	Hash []byte `json:"sha256"`
+}
+
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func readTokens(path string) ([]granted, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the tokens: %w", err)
+	}
+	var tokens []granted
+	if err := json.Unmarshal(b, &tokens); err != nil {
+		return nil, fmt.Errorf("%s does not parse (%w): mend it, or remove it and add the tokens anew", path, err)
+	}
+	return tokens, nil
+}
+
+// Tokens lists the tokens that were added, by name.
+func (a *Access) Tokens() []codestory.Token {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tokens := make([]codestory.Token, 0, len(a.tokens))
+	for _, t := range a.withUse() {
+		tokens = append(tokens, t.Token)
+	}
+	return tokens
+}
+
+// AddToken makes a token and returns its secret, which is not kept.
+func (a *Access) AddToken(t codestory.Token) (secret string, err error) {
+	if !tokenName.MatchString(t.Name) || t.Name == OwnerName {
+		return "", fmt.Errorf("%q is no name for a token: use up to 64 letters, digits, dots, hyphens and underscores, and not %q", t.Name, OwnerName)
+	}
+	if t.Scope != codestory.ScopePlay && t.Scope != codestory.ScopeManage {
+		return "", fmt.Errorf("%q is no scope: use %s or %s", t.Scope, codestory.ScopePlay, codestory.ScopeManage)
+	}
+	secret = newSecret()
+	sum := sha256.Sum256([]byte(secret))
+	t.CreatedAt, t.LastUsed = time.Now().Round(0).UTC(), nil
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if slices.ContainsFunc(a.tokens, func(g granted) bool { return g.Name == t.Name }) {
+		return "", fmt.Errorf("there is a token %q already: remove it first, or choose another name", t.Name)
+	}
+	next := append(a.withUse(), granted{Token: t, Hash: sum[:]})
+	slices.SortFunc(next, func(x, y granted) int { return strings.Compare(x.Name, y.Name) })
+	return secret, a.save(next)
+}
+
+// RemoveToken ends a token; codestory.ErrNotFound where there is none of that name.
+func (a *Access) RemoveToken(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next := slices.DeleteFunc(a.withUse(), func(g granted) bool { return g.Name == name })
+	if len(next) == len(a.tokens) {
+		return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
+	}
+	return a.save(next)
+}
+
+// Close writes down when the tokens were last used.
+func (a *Access) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.used) == 0 {
+		return nil
+	}
+	return a.save(a.withUse())
+}
+
+// withUse is a copy of the tokens that knows when each was last used.
+func (a *Access) withUse() []granted {
+	tokens := slices.Clone(a.tokens)
+	for i, t := range tokens {
+		if at, ok := a.used[t.Name]; ok {
+			tokens[i].LastUsed = &at
+		}
+	}
+	return tokens
+}
+
+// save replaces the file and then the tokens in force: a token that is not on disk is not honoured.
+func (a *Access) save(tokens []granted) error {
+	b, err := json.MarshalIndent(tokens, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the tokens: %w", err)
+	}
+	if err := atomicfile.Write(filepath.Join(a.dir, tokensFile), append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	a.tokens = tokens
+	clear(a.used)
+	return nil
+}

@@ -1,0 +1,102 @@
+// Package daemon is the running program: it takes finished files from the watcher, makes them durable in the queue,
+// uploads them, and answers for the API what is where. It knows stores by remote.Store alone, and must not know HTTP
+// routes, flags or which library does what.
+//
+// The life of a file:
+//
+//	the generator closes it
+//	  │  watch: nobody writes it any more, and it has been quiet for a moment
+//	  ▼
+//	Settled ──▶ queue.Enqueue        killed before: the next scan finds it again
+//	  │                              killed after: it waits in the database
+//	  ▼
+//	gate.pass, queue.Next            the store answers, and it is this file's turn
+//	  │
+//	  ▼
+//	open, compare versions           changed: back to the watcher; gone: forgotten
+//	  │
+//	  ▼
+//	remote.Store.Put                 killed: nothing or the whole object is in the store; the file still waits,
+//	  │                              and putting it again is harmless
+//	  ▼
+//	queue.Claim.Done                 proved and indexed; links are the store's from now on
+//
+// Of what goes wrong, the error's class decides: the file is tried again later, waits for a person, or is given back
+// because the store is at fault, in which case the gate shuts.
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// drainTime is how long uploads under way may go on after the first signal.
+const drainTime = 8 * time.Second
+
+// DefaultConcurrency is how many uploads run at once unless the user says otherwise. Small files wait for the store
+// and for the disk far more than they compute, so it is more than there are processors.
+const DefaultConcurrency = 8
+
+// Options are what New can do without.
+type Options struct {
+	Concurrency int           // uploads at once; 0 is DefaultConcurrency
+	Watch       watch.Options // its Logger is set from Logger
+	Logger      *slog.Logger  // nil logs nothing
+	Version     string        // of the program, for Status
+	Address     string        // that the API is served at, for Status
+}
+
+// Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
+// Watch and Upload have returned.
+type Daemon struct {
+	tree    *watch.Tree
+	rules   watch.Rules
+	watcher *watch.Watcher
+	queue   *queue.Queue
+	remote  remote.Store
+	gate    *gate
+	uploads uploads
+	absent  absences
+
+	concurrency int
+	log         *slog.Logger
+	version     string
+	address     string
+	started     time.Time
+}
+
+// New wires a daemon that does nothing yet: the caller runs Watch and Upload.
+func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Daemon {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d := &Daemon{
+		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store,
+		concurrency: opts.Concurrency,
+		log:         log.With("component", "upload"),
+		version:     opts.Version, address: opts.Address,
+		started: time.Now().Round(0),
+	}
+	if d.concurrency < 1 {
+		d.concurrency = DefaultConcurrency
+	}
+	opts.Watch.Logger = log.With("component", "watch")
+	d.watcher = watch.New(tree, intake{d}, opts.Watch)
+	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
+	return d
+}
+
+// Watch watches the output directory until ctx ends.
+func (d *Daemon) Watch(ctx context.Context) error { return d.watcher.Run(ctx) }
+
+// anythingWaits reports whether there is anything to upload.
+func (d *Daemon) anythingWaits() bool {
+	s, err := d.queue.Stats()
+	return err == nil && s.Queued+s.Uploading+s.Retrying > 0
+}

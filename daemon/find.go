@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+)
+
+// findTimeout bounds a question to the store that a player waits for.
+const findTimeout = 10 * time.Second
+
+// find asks the store for an object that is neither here nor in the index, and indexes it. The error wraps
+// codestory.ErrNotFound where the store has none, codestory.ErrUnavailable where it does not answer.
+func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
+	if d.absent.has(path) {
+		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+	}
+	if !d.gate.reads() {
+		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	object, err := d.remote.Stat(ctx, path.Key())
+	if errors.Is(err, codestory.ErrNotFound) {
+		d.absent.add(path)
+	}
+	if err != nil {
+		return d.unanswered(ctx, err)
+	}
+	var metadata *codestory.Metadata
+	if path.IsMetadata() {
+		if metadata, err = d.fetchMetadata(ctx, path); err != nil {
+			return d.unanswered(ctx, err)
+		}
+	}
+	return d.queue.Found(path, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}, metadata)
+}
+
+// findStory asks the store for a story that nothing is known of here: for its metadata first, which says whose it is.
+func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
+	err := d.find(ctx, codestory.MetadataPath(id))
+	if errors.Is(err, codestory.ErrNotFound) {
+		err = d.find(ctx, codestory.StoryAudioPath(id))
+	}
+	return err
+}
+
+// fetchMetadata reads a metadata.json in the store. One that does not parse is nil: it says nothing.
+func (d *Daemon) fetchMetadata(ctx context.Context, path codestory.Path) (*codestory.Metadata, error) {
+	r, _, err := d.remote.Open(ctx, path.Key(), 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	b, err := io.ReadAll(io.LimitReader(r, codestory.MaxMetadataBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	m, err := codestory.ParseMetadata(b)
+	if err != nil {
+		d.log.Warn("a story's metadata in the store cannot be read", "path", path, "error", err)
+		return nil, nil
+	}
+	return &m, nil
+}
+
+// unanswered makes an error of the store one for players: not found, or temporarily unavailable, with the cause in
+// the log.
+func (d *Daemon) unanswered(ctx context.Context, err error) error {
+	if errors.Is(err, codestory.ErrNotFound) {
+		return err
+	}
+	if ctx.Err() == nil {
+		d.log.Warn("the store did not answer a question", "error", err)
+	}
+	return fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
+}
+
+// absences remembers for a while what the store said it has not, so that a player that asks again and again does not
+// ask the store each time.
+type absences struct {
+	mu    sync.Mutex
+	until map[codestory.Path]time.Time
+}
+
+const (
+	absenceTime = 10 * time.Second
+	maxAbsences = 1024
+)
+
+func (a *absences) has(path codestory.Path) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.until[path])
+}
+
+func (a *absences) add(path codestory.Path) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.until == nil || len(a.until) >= maxAbsences {
+		a.until = map[codestory.Path]time.Time{}
+	}
+	a.until[path] = time.Now().Add(absenceTime)
+}

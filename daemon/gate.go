@@ -1,0 +1,289 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// gate is the one breaker of the destination. It starts shut, and goes round:
+//
+//	shut ── the store answers Check ──▶ trial ── an upload gets through ──▶ open
+//	  ▲                                   │                                  │
+//	  └── the store is at fault ──────────┴──────────────────────────────────┘
+//
+// Shut, no upload is begun, and the store is asked again after a delay. On trial, one upload at a time is. So however
+// many files wait, a store that refuses them hears of two requests in each delay: a Check and one upload.
+type gate struct {
+	store   remote.Store
+	log     *slog.Logger
+	waiting func() bool // whether there is anything to upload
+
+	mu       sync.Mutex // guards what follows
+	position position
+	trying   bool // on trial: an upload is under way
+	remote   verdict
+	byUpload bool      // it was an upload that found the store at fault, so Check may not see it
+	failures int       // in a row, of the store
+	strikes  int       // in a row, of uploads for reasons that may be the store's
+	next     time.Time // when the store is asked again
+	changed  chan struct{}
+}
+
+type position int
+
+const (
+	shut position = iota
+	trial
+	open
+)
+
+// verdict is what people are told of the store.
+type verdict struct {
+	state   codestory.RemoteState
+	message string
+	since   time.Time
+}
+
+const (
+	askWhenIdle  = time.Minute
+	askTimeout   = 30 * time.Second
+	maxStrikes   = 5 // uploads that fail in a row, each for its own reason, before the store is held to be at fault
+	deniedDelay  = time.Minute
+	fullDelay    = time.Minute
+	missingDelay = 15 * time.Second
+)
+
+// outageDelays spaces the questions to a store that does not answer: soon at first, and often enough to notice within
+// a quarter of a minute that it is back.
+var outageDelays = backoff{first: time.Second, most: 15 * time.Second}
+
+func newGate(store remote.Store, log *slog.Logger, waiting func() bool) *gate {
+	return &gate{
+		store: store, log: log, waiting: waiting,
+		remote:  verdict{codestory.RemoteUnavailable, "not asked yet", time.Now()},
+		changed: make(chan struct{}),
+	}
+}
+
+// run asks the store: at once, again and again while the gate is shut, and about once a minute while nothing else
+// tells whether it answers.
+func (g *gate) run(ctx context.Context) error {
+	for {
+		g.ask(ctx)
+		if err := g.rest(ctx); err != nil {
+			return nil
+		}
+	}
+}
+
+// rest returns when the store should be asked again.
+func (g *gate) rest(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		delay, changed := time.Until(g.next), g.changed
+		g.mu.Unlock()
+		if delay <= 0 {
+			return nil
+		}
+		t := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		case <-changed:
+			t.Stop()
+		}
+	}
+}
+
+// outage is how long to leave the store alone after it was found at fault.
+func (g *gate) outage(state codestory.RemoteState) time.Duration {
+	switch state {
+	case codestory.RemoteDenied:
+		return deniedDelay
+	case codestory.RemoteFull:
+		return fullDelay
+	case codestory.RemoteMissing:
+		return missingDelay
+	default:
+		return outageDelays.after(g.failures)
+	}
+}
+
+// ask asks the store once and lets a trial begin where it answers.
+func (g *gate) ask(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	err := g.store.Check(asking)
+	if ctx.Err() != nil {
+		return
+	}
+	waiting := g.waiting()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.fault(err, false)
+		return
+	}
+	g.next = time.Now().Add(askWhenIdle)
+	if g.position == shut {
+		g.move(trial)
+	}
+	if !g.byUpload || !waiting {
+		g.well()
+	}
+}
+
+// pass waits until an upload may begin. The permit must be given back.
+func (g *gate) pass(ctx context.Context) (*permit, error) {
+	for {
+		g.mu.Lock()
+		p, changed := g.permit(), g.changed
+		g.mu.Unlock()
+		if p != nil {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+func (g *gate) permit() *permit {
+	switch {
+	case g.position == open:
+		return &permit{gate: g}
+	case g.position == trial && !g.trying:
+		g.trying = true
+		return &permit{gate: g, trial: true}
+	default:
+		return nil
+	}
+}
+
+// permit is the right to begin one upload.
+type permit struct {
+	gate  *gate
+	trial bool
+}
+
+// valid reports whether the upload may still begin, where some time has passed since pass.
+func (p *permit) valid() bool {
+	p.gate.mu.Lock()
+	defer p.gate.mu.Unlock()
+	return p.trial || p.gate.position == open
+}
+
+// giveBack says that nothing was asked of the store.
+func (p *permit) giveBack() { p.end(func(*gate) {}) }
+
+// succeeded says that the store took an upload, or refused one for the file's own sake.
+func (p *permit) succeeded() {
+	p.end(func(g *gate) {
+		if g.position == shut { // a slow success of an upload from before the fault proves nothing
+			return
+		}
+		g.strikes, g.next = 0, time.Now().Add(askWhenIdle)
+		g.move(open)
+		g.well()
+	})
+}
+
+// failed says how an upload ended that did not get through.
+func (p *permit) failed(err error) {
+	p.end(func(g *gate) {
+		if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
+			g.fault(err, true)
+			return
+		}
+		g.strikes++
+		if p.trial || g.strikes >= maxStrikes {
+			g.fault(codestory.Pause(codestory.RemoteUnavailable, "uploads fail: "+codestory.Hint(err), err), true)
+		}
+	})
+}
+
+func (p *permit) end(outcome func(*gate)) {
+	g := p.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	outcome(g)
+	if p.trial {
+		g.trying = false
+		g.announce()
+	}
+}
+
+// fault shuts the gate.
+func (g *gate) fault(err error, byUpload bool) {
+	state := codestory.RemoteUnavailable
+	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
+		state = e.State
+	}
+	if g.position != shut || !byUpload { // many uploads that fail of one fault are one failure
+		g.failures++
+		g.next = time.Now().Add(g.outage(state))
+	}
+	g.byUpload = byUpload || g.byUpload && g.position == shut
+	g.strikes = 0
+	g.move(shut)
+	g.tell(state, codestory.Hint(err), err)
+}
+
+// well forgets all faults.
+func (g *gate) well() {
+	g.failures, g.byUpload = 0, false
+	g.tell(codestory.RemoteOK, "", nil)
+}
+
+// tell sets what people are told, and logs a change of it.
+func (g *gate) tell(state codestory.RemoteState, message string, err error) {
+	if state != g.remote.state {
+		g.remote.since = time.Now()
+		if err != nil {
+			g.log.Warn("the store is "+string(state), "reason", message, "error", err)
+		} else {
+			g.log.Info("the store is " + string(state))
+		}
+	}
+	g.remote.state, g.remote.message = state, message
+}
+
+func (g *gate) move(to position) {
+	if g.position == to {
+		return
+	}
+	g.position = to
+	g.announce()
+}
+
+func (g *gate) announce() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// verdict is what people are told of the store now.
+func (g *gate) verdict() verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.remote
+}
+
+// reads reports whether objects can be had from the store: one that is full still gives what it has.
+func (g *gate) reads() bool {
+	switch g.verdict().state {
+	case codestory.RemoteOK, codestory.RemoteFull:
+		return true
+	default:
+		return false
+	}
+}

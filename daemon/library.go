@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// What a player may be given: the answers to the API.
+
+// Owner is the user of the story. A story that nothing is known of is asked of the store.
+func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
+	s, err := d.queue.Story(id)
+	if errors.Is(err, codestory.ErrNotFound) {
+		if err := d.findStory(ctx, id); err != nil {
+			return "", err
+		}
+		s, err = d.queue.Story(id)
+	}
+	return s.Metadata.UserID, err
+}
+
+// Locate says where the present version of the file can be had. What is neither here nor in the index is asked of
+// the store.
+func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Location, error) {
+	local, err := d.tree.Stat(path)
+	here := err == nil
+	f, err := d.queue.File(path)
+	if errors.Is(err, codestory.ErrNotFound) && !here {
+		if err := d.find(ctx, path); err != nil {
+			return codestory.Location{}, err
+		}
+		f, err = d.queue.File(path)
+	}
+	switch {
+	case errors.Is(err, codestory.ErrNotFound): // here, and not settled yet
+		return codestory.Location{Size: local.Size, Local: true}, nil
+	case err != nil:
+		return codestory.Location{}, err
+	case here && (f.State != codestory.Synced || f.Version != local):
+		return codestory.Location{Size: local.Size, Local: true}, nil
+	case f.Stored == nil:
+		return codestory.Location{}, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+	case !here && !d.gate.reads():
+		return codestory.Location{}, fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
+	default:
+		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: d.gate.reads(), Local: here}, nil
+	}
+}
+
+// Presign makes a link of the store; codestory.ErrNoLinks where the store makes none.
+func (d *Daemon) Presign(ctx context.Context, path codestory.Path, req codestory.LinkRequest) (url string, expires time.Time, err error) {
+	linker, ok := d.remote.(remote.Linker)
+	if !ok {
+		return "", time.Time{}, codestory.ErrNoLinks
+	}
+	link, err := linker.Link(ctx, remote.LinkRequest{
+		Method: req.Method, Key: path.Key(), Expires: req.Expires,
+		ContentType: path.ContentType(), Disposition: req.Disposition,
+	})
+	return link.URL, link.Expires, err
+}
+
+// Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
+func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	f, err := d.tree.Open(path)
+	if err == nil {
+		return d.localContent(path, f), nil
+	}
+	loc, err := d.Locate(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if !loc.Stored {
+		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+	}
+	object, err := d.remote.Stat(ctx, path.Key())
+	if err != nil {
+		return nil, d.unanswered(ctx, err)
+	}
+	return remoteContent(ctx, d.remote, object), nil
+}
+
+// Stories lists stories, newest first, without their files.
+func (d *Daemon) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
+	stories, next, err := d.queue.Stories(owner, limit, cursor)
+	if err != nil {
+		return codestory.StoryPage{}, err
+	}
+	page := codestory.StoryPage{Stories: make([]codestory.Story, 0, len(stories)), NextCursor: text(next)}
+	for _, s := range stories {
+		story, err := d.describe(s)
+		if err != nil {
+			return codestory.StoryPage{}, err
+		}
+		story.Files = nil
+		page.Stories = append(page.Stories, story)
+	}
+	return page, nil
+}
+
+// Story describes the story with its files.
+func (d *Daemon) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
+	if _, err := d.Owner(ctx, id); err != nil {
+		return codestory.Story{}, err
+	}
+	s, err := d.queue.Story(id)
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	return d.describe(s)
+}
+
+func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
+	files, err := d.queue.Files(s.ID)
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	v := storyView{story: s, files: files, settling: d.watcher.Settling(s.ID), remote: d.gate.verdict()}
+	v.here = func(path codestory.Path) (codestory.Version, bool) {
+		version, err := d.tree.Stat(path)
+		return version, err == nil
+	}
+	return v.describe(), nil
+}

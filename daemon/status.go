@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// Status describes the daemon as it is now.
+func (d *Daemon) Status(context.Context) (codestory.Status, error) {
+	s, err := OfflineStatus(d.queue, d.remote.Info(), d.tree.Dir(), d.version)
+	if err != nil {
+		return s, err
+	}
+	pid, v, w := os.Getpid(), d.gate.verdict(), d.watcher.Status()
+	s.Running, s.PID, s.StartedAt, s.Address = true, &pid, &d.started, &d.address
+	s.Remote.State, s.Remote.Since = v.state, &v.since
+	s.Remote.Message = text(v.message)
+	s.Uploads = d.uploads.list()
+	s.Watch = &w
+	s.Problems = append(s.Problems, d.watcher.Problems()...)
+	return s, nil
+}
+
+// OfflineStatus describes what the database holds, which is all there is to say while no daemon runs.
+func OfflineStatus(q *queue.Queue, info remote.Info, dir, version string) (codestory.Status, error) {
+	stats, err := q.Stats()
+	if err != nil {
+		return codestory.Status{}, err
+	}
+	notRunning := "the daemon is not running"
+	s := codestory.Status{
+		Version: version,
+		Dir:     dir,
+		Remote: codestory.RemoteStatus{
+			Kind: info.Kind, Endpoint: text(info.Endpoint), Bucket: text(info.Bucket),
+			State: codestory.RemoteUnavailable, Message: &notRunning,
+		},
+		Queue: codestory.QueueStatus{
+			Queued: stats.Queued, Uploading: stats.Uploading, Retrying: stats.Retrying, Blocked: stats.Blocked,
+			Bytes: stats.Bytes,
+		},
+		Synced:   codestory.SyncedStatus{Files: stats.SyncedFiles, Bytes: stats.SyncedBytes},
+		Uploads:  []codestory.Upload{},
+		Problems: []codestory.Problem{},
+	}
+	if !stats.Oldest.IsZero() {
+		s.Queue.OldestSeconds = max(0, int64(time.Since(stats.Oldest).Seconds()))
+	}
+	return s, nil
+}
+
+// Ignored lists what is not uploaded, and why.
+func (d *Daemon) Ignored(ctx context.Context, limit int) ([]codestory.Ignored, error) {
+	return d.tree.Ignored(ctx, d.rules, limit)
+}
+
+// Ready returns nil while the database can be read.
+func (d *Daemon) Ready(context.Context) error { return d.queue.Ping() }
+
+// text is nil for "".
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

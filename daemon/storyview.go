@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+)
+
+// storyView describes a story for people, out of what the index, the watcher and the disk say of it.
+type storyView struct {
+	story    queue.Story
+	files    []queue.File
+	settling []codestory.Path
+	remote   verdict
+	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
+}
+
+func (v storyView) describe() codestory.Story {
+	files := v.listFiles()
+	s := codestory.Story{
+		ID:        v.story.ID,
+		Title:     v.story.Metadata.Title,
+		UserID:    v.story.Metadata.UserID,
+		CreatedAt: v.story.CreatedAt(),
+		State:     v.state(files),
+		Chapters:  v.chapters(files),
+		Files:     files,
+	}
+	for _, f := range files {
+		s.Bytes += f.Size
+	}
+	return s
+}
+
+// listFiles lists the files in the index and those that settle and are not in it yet, by path.
+func (v storyView) listFiles() []codestory.File {
+	list := make([]codestory.File, 0, len(v.files)+len(v.settling))
+	for _, f := range v.files {
+		path := codestory.Path(f.Path)
+		file := codestory.File{
+			Path: path, Key: path.Key(), ContentType: path.ContentType(),
+			Size: f.Size(), State: f.State, Reason: text(v.reason(f)),
+		}
+		if f.Stored != nil {
+			file.ETag = text(f.Stored.ETag)
+		}
+		if slices.Contains(v.settling, path) && f.State != codestory.Uploading {
+			file.State = codestory.Settling
+		}
+		list = append(list, file)
+	}
+	for _, path := range v.settling {
+		known := func(f codestory.File) bool { return f.Path == path }
+		version, here := v.here(path)
+		if !here || slices.ContainsFunc(list, known) {
+			continue
+		}
+		list = append(list, codestory.File{
+			Path: path, Key: path.Key(), ContentType: path.ContentType(),
+			Size: version.Size, State: codestory.Settling,
+		})
+	}
+	slices.SortFunc(list, func(a, b codestory.File) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return list
+}
+
+// reason is the sentence that says why a file waits.
+func (v storyView) reason(f queue.File) string {
+	switch {
+	case f.State == codestory.Retrying:
+		return fmt.Sprintf("attempt %d failed: %s; the next is at %s", f.Attempt, f.Reason, f.Due.Format("15:04:05"))
+	case f.State == codestory.Queued && v.remote.state != codestory.RemoteOK:
+		return fmt.Sprintf("the store is %s: %s", v.remote.state, v.remote.message)
+	case f.State == codestory.Queued && f.Reason == "":
+		return "waits for its turn"
+	case f.State == codestory.Missing:
+		return "it is not on this machine, and was not stored in this destination"
+	default:
+		return f.Reason
+	}
+}
+
+// state sums up the files.
+func (v storyView) state(files []codestory.File) codestory.StoryState {
+	synced, stored, here := 0, 0, 0
+	for _, f := range files {
+		if f.State == codestory.Synced {
+			synced++
+		}
+		if f.ETag != nil || f.State == codestory.Synced {
+			stored++
+		} else if _, ok := v.here(f.Path); ok {
+			here++
+		}
+	}
+	switch {
+	case len(files) > 0 && synced == len(files):
+		return codestory.StorySynced
+	case stored > 0:
+		return codestory.StoryPartial
+	case here > 0:
+		return codestory.StoryWaiting
+	default:
+		return codestory.StoryMissing
+	}
+}
+
+// chapters are those that the metadata names and those that there are files of, by number.
+func (v storyView) chapters(files []codestory.File) []codestory.Chapter {
+	byNumber := map[int]codestory.Chapter{}
+	for _, c := range v.story.Metadata.Chapters {
+		if c.Number < 1 {
+			continue
+		}
+		byNumber[c.Number] = codestory.Chapter{
+			Number: c.Number, Title: c.Title, DurationSeconds: c.DurationSeconds,
+			Path: codestory.ChapterPath(v.story.ID, c.Number), State: codestory.Missing,
+		}
+	}
+	for _, f := range files {
+		n := f.Path.Chapter()
+		if n == 0 {
+			continue
+		}
+		c := byNumber[n]
+		c.Number, c.Path, c.State = n, f.Path, f.State
+		byNumber[n] = c
+	}
+	chapters := make([]codestory.Chapter, 0, len(byNumber))
+	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
+		chapters = append(chapters, byNumber[n])
+	}
+	return chapters
+}

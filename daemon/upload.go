@@ -1,0 +1,229 @@
+package daemon
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// Upload claims files and stores them until soft ends; then it begins no more, lets those under way finish for a
+// while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched.
+func (d *Daemon) Upload(soft, hard context.Context) error {
+	work, cut := context.WithCancel(hard)
+	defer cut()
+	stopCutting := context.AfterFunc(soft, func() {
+		t := time.AfterFunc(drainTime, cut)
+		context.AfterFunc(work, func() { t.Stop() })
+	})
+	defer stopCutting()
+
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	workers.Go(func() { d.gate.run(soft) })
+	slots := make(chan struct{}, d.concurrency)
+	for {
+		select {
+		case <-soft.Done():
+			return nil
+		case slots <- struct{}{}:
+		}
+		claim, permit, err := d.next(soft)
+		if err != nil {
+			return stopped(soft, err)
+		}
+		workers.Go(func() {
+			defer func() { <-slots }()
+			d.settle(work, claim, permit)
+		})
+	}
+}
+
+// next claims a file that may be uploaded now.
+func (d *Daemon) next(ctx context.Context) (*queue.Claim, *permit, error) {
+	for {
+		if err := d.awaitDir(ctx); err != nil {
+			return nil, nil, err
+		}
+		permit, err := d.gate.pass(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		claim, err := d.queue.Next(ctx)
+		if err != nil {
+			permit.giveBack()
+			return nil, nil, err
+		}
+		if permit.valid() {
+			return claim, permit, nil
+		}
+		claim.Release()
+		permit.giveBack()
+	}
+}
+
+// awaitDir waits while the output directory is gone: that says nothing of the files in it. The watcher reports it.
+func (d *Daemon) awaitDir(ctx context.Context) error {
+	for d.tree.Check() != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+	}
+	return nil
+}
+
+// settle uploads the claimed version and writes down what came of it.
+func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) {
+	object, err := d.store(ctx, claim)
+	if err := d.conclude(ctx, claim, permit, object, err); err != nil {
+		d.log.Error("the outcome of an upload could not be written down; it is tried again", "path", claim.Path, "error", err)
+	}
+}
+
+var (
+	// errGone: the file is not there any more.
+	errGone = errors.New("the file is gone")
+	// errUnchanged: the file was touched, and its bytes are those that the store has.
+	errUnchanged = errors.New("the store has these bytes already")
+)
+
+func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permit, object remote.Object, err error) error {
+	switch {
+	case err == nil:
+		permit.succeeded()
+		return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5})
+	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing):
+		permit.giveBack()
+		claim.Release()
+		return nil
+	case errors.Is(err, errUnchanged):
+		permit.giveBack()
+		return claim.Done(*claim.Stored)
+	case errors.Is(err, errGone):
+		permit.giveBack()
+		return claim.Gone()
+	case errors.Is(err, codestory.ErrChanged):
+		permit.giveBack()
+		defer d.watcher.Recheck(claim.Path)
+		return claim.Changed()
+	default:
+		return d.failed(ctx, claim, permit, err)
+	}
+}
+
+// failed tells the gate of a fault that may be the store's, and the queue when to try the file again.
+func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) error {
+	log := d.log.With("path", claim.Path, "error", err)
+	class := codestory.ClassOf(ctx, err)
+	if _, here := errors.AsType[*readError](err); here {
+		permit.giveBack()
+	} else if class == codestory.ClassBlock {
+		permit.succeeded() // the store is well: it said what is wrong with the file
+	} else {
+		permit.failed(err)
+	}
+	switch class {
+	case codestory.ClassPause:
+		claim.Release()
+		return nil
+	case codestory.ClassBlock:
+		log.Warn("a file needs a person")
+		return claim.Block(codestory.Hint(err))
+	default:
+		delay := itemDelays.after(claim.Attempt)
+		log.Warn("an upload failed", "attempt", claim.Attempt, "again_in", delay.Round(time.Second))
+		return claim.Retry(time.Now().Add(delay), codestory.Hint(err))
+	}
+}
+
+// store puts the claimed version into the store.
+func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, error) {
+	f, err := d.open(claim)
+	if err != nil {
+		return remote.Object{}, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := unchanged(ctx, f, claim.Stored); err != nil {
+		return remote.Object{}, err
+	}
+	source, done := d.uploads.begin(claim, f)
+	defer done()
+	return d.remote.Put(ctx, claim.Path.Key(), source, remote.PutOptions{ContentType: claim.Path.ContentType()})
+}
+
+// open opens the claimed version of the file.
+func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
+	f, err := d.tree.Open(claim.Path)
+	switch {
+	case errors.Is(err, watch.ErrDirMissing):
+		return nil, err
+	case errors.Is(err, codestory.ErrNotFound):
+		return nil, errGone
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &readError{codestory.Block("the file cannot be read: give the user that the daemon runs as the right to", err)}
+	case err != nil:
+		return nil, &readError{err}
+	}
+	if f.Version() != claim.Version {
+		_ = f.Close()
+		return nil, codestory.ErrChanged
+	}
+	return f, nil
+}
+
+// unchanged returns errUnchanged where the file has the bytes that are stored already: it was touched, or rewritten
+// as it was. The file is read for it only where the size is the same and the digest known.
+func unchanged(ctx context.Context, f *watch.File, stored *queue.Stored) error {
+	if stored == nil || stored.MD5 == "" || stored.Size != f.Size() {
+		return nil
+	}
+	digest := md5.New()
+	if _, err := io.Copy(digest, cancellable{ctx, io.NewSectionReader(f, 0, f.Size())}); err != nil {
+		return &readError{err}
+	}
+	if hex.EncodeToString(digest.Sum(nil)) != stored.MD5 {
+		return nil
+	}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	return errUnchanged
+}
+
+// readError is an error of this machine's disk: it says nothing of the store.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// cancellable is a reader that ends with its context.
+type cancellable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// stopped makes the end of our own context no error.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

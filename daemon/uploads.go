@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// uploads are the uploads in flight, with their progress.
+type uploads struct {
+	mu       sync.Mutex
+	inFlight map[*upload]struct{}
+}
+
+type upload struct {
+	path    codestory.Path
+	total   int64
+	attempt int
+	began   time.Time
+	sent    atomic.Int64
+}
+
+// begin counts an upload as in flight until done is called. What is read from the returned source counts as sent.
+func (u *uploads) begin(claim *queue.Claim, source remote.Source) (counted remote.Source, done func()) {
+	up := &upload{path: claim.Path, total: source.Size(), attempt: claim.Attempt, began: time.Now()}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.inFlight == nil {
+		u.inFlight = map[*upload]struct{}{}
+	}
+	u.inFlight[up] = struct{}{}
+	return countedSource{source, &up.sent}, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.inFlight, up)
+	}
+}
+
+// list describes the uploads in flight, by path.
+func (u *uploads) list() []codestory.Upload {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := make([]codestory.Upload, 0, len(u.inFlight))
+	for up := range u.inFlight {
+		sent := min(up.sent.Load(), up.total)
+		list = append(list, codestory.Upload{
+			Path: string(up.path), Key: up.path.Key(),
+			SentBytes: sent, TotalBytes: up.total,
+			BytesPerSecond: int64(float64(sent) / max(time.Since(up.began).Seconds(), 1e-3)),
+			Attempt:        up.attempt,
+		})
+	}
+	slices.SortFunc(list, func(a, b codestory.Upload) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+// countedSource counts the bytes that are read, and tells errors of reading from those of the store.
+type countedSource struct {
+	remote.Source
+	sent *atomic.Int64
+}
+
+func (s countedSource) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.Source.ReadAt(p, off)
+	s.sent.Add(int64(n))
+	if err != nil && err != io.EOF {
+		err = &readError{err}
+	}
+	return n, err
+}
