@@ -1,0 +1,82 @@
+// Package api answers players and the commands over HTTP: stories, links that play, the bytes of local files, status
+// and tokens. What it serves, it asks of the interfaces in library.go.
+//
+// It must not know the queue, the database, the store or the output directory. A request passes, in this order, the
+// Host check, the path check, the router, authentication and ownership; only then is anything looked up.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// Options are what New can do without.
+type Options struct {
+	PublicURL    *url.URL     // base of player URLs and local links, its host is allowed; nil makes them begin at "/play"
+	AllowedHosts []string     // host names that a request may name beside the loopback ones; ports are ignored
+	Logger       *slog.Logger // nil logs nothing
+	Version      string       // told by /healthz
+}
+
+// server holds what the handlers share. It has no state of its own.
+type server struct {
+	lib     Library
+	access  Access
+	monitor Monitor
+	public  url.URL
+	log     *slog.Logger
+	version string
+}
+
+// New makes the handler of the whole API. It starts nothing and owns nothing.
+func New(lib Library, access Access, monitor Monitor, opts Options) http.Handler {
+	s := &server{lib: lib, access: access, monitor: monitor, log: opts.Logger, version: opts.Version}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	hosts := newHostList(opts.AllowedHosts)
+	if opts.PublicURL != nil {
+		s.public = *opts.PublicURL
+		hosts.add(opts.PublicURL.Host)
+	}
+	router := httprouter.New()
+	router.RedirectTrailingSlash = false
+	router.RedirectFixedPath = false
+	router.NotFound = http.HandlerFunc(notFound)
+	router.MethodNotAllowed = http.HandlerFunc(methodNotAllowed)
+	s.routes(router)
+	return secureHeaders(hosts.guard(guardPath(limitBody(router))))
+}
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// NewServer makes the server that h should run in. It bounds how long a client may take for its request, but not how
+// long it may take to read an answer: a paused player holds its stream for hours. Serve, Shutdown and Close are the
+// caller's.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// net/http answers "OPTIONS *" by itself otherwise, before the Host check.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// secureHeaders sets what every answer has.
+func secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/codestory/codestoryd"
+	"github.com/julienschmidt/httprouter"
+)
+
+var (
+	errUnauthorized = newProblem(http.StatusUnauthorized, "unauthorized",
+		"send a token of this daemon, as Authorization: Bearer TOKEN")
+	errScope = newProblem(http.StatusForbidden, "scope_insufficient", "this needs a token of scope manage")
+	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's")
+)
+
+// identify finds out who is asking. Only the header counts: a token in a URL would end up in logs and histories.
+func (s *server) identify(w http.ResponseWriter, r *http.Request) (codestory.Token, error) {
+	challenge := `Bearer realm="codestoryd"`
+	if headers := r.Header.Values("Authorization"); len(headers) > 0 {
+		challenge += `, error="invalid_token"`
+		scheme, secret, _ := strings.Cut(headers[0], " ")
+		secret = strings.TrimLeft(secret, " ")
+		if len(headers) == 1 && strings.EqualFold(scheme, "Bearer") && secret != "" {
+			if caller, ok := s.access.Identify(secret); ok {
+				return caller, nil
+			}
+		}
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	return codestory.Token{}, errUnauthorized
+}
+
+// signedIn asks for a token, of any scope.
+func (s *server) signedIn(h func(http.ResponseWriter, *http.Request, codestory.Token) error) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+		caller, err := s.identify(w, r)
+		if err != nil {
+			return err
+		}
+		return h(w, r, caller)
+	}
+}
+
+// managed asks for a token of scope manage.
+func (s *server) managed(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+		caller, err := s.identify(w, r)
+		if err != nil {
+			return err
+		}
+		if caller.Scope != codestory.ScopeManage {
+			return errScope
+		}
+		return h(w, r, p)
+	}
+}
+
+// ofStory asks for a token that may read the story which the path names: its user's, or one of scope manage. Whether
+// the story exists is then h's to find out.
+func (s *server) ofStory(h func(http.ResponseWriter, *http.Request, storyRequest) error) handler {
+	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+		caller, err := s.identify(w, r)
+		if err != nil {
+			return err
+		}
+		req, err := parseStoryRequest(p)
+		if err != nil {
+			return err
+		}
+		if caller.Scope != codestory.ScopeManage {
+			owner, err := s.lib.Owner(r.Context(), req.id)
+			if err != nil {
+				return err
+			}
+			if owner != caller.User {
+				return errOwner
+			}
+		}
+		return h(w, r, req)
+	}
+}

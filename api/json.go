@@ -1,0 +1,55 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+)
+
+// writeJSON answers with v. Whoever calls it is done: an error of the connection is nobody's to handle.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	writeBody(w, status, "application/json", v)
+	return nil
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, v any) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // keeps the "&" of URLs readable; the answer is never taken for HTML
+	if err := enc.Encode(v); err != nil {
+		panic(err) // our own shapes always encode
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes())
+}
+
+// readJSON reads a body that is one JSON value with no field that v does not have. Its error is a *Problem.
+func readJSON(r *http.Request, v any) error {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "send JSON, as application/json")
+	}
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, more := dec.Token(); more != io.EOF {
+			err = errors.New("something follows the JSON value")
+		}
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return newProblem(http.StatusRequestEntityTooLarge, "body_too_large",
+			"the body has more than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
+	}
+	if err != nil {
+		return badRequest("invalid_body", "the body does not fit: "+err.Error())
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// handler answers a request, or returns the error to answer it with, in which case it has written nothing yet.
+type handler func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error
+
+// routes registers every route. A parameter in the router can have no sibling, neither static nor of another name.
+func (s *server) routes(router *httprouter.Router) {
+	s.read(router, "/healthz", s.healthz)
+	s.read(router, "/readyz", s.readyz)
+	s.read(router, "/api/status", s.managed(s.status))
+
+	s.read(router, "/api/storage/stories", s.signedIn(s.stories))
+	const story = "/api/storage/stories/:id"
+	s.read(router, story, s.ofStory(s.story))
+	s.read(router, story+"/metadata", s.ofStory(s.metadata))
+	s.read(router, story+"/audio", s.ofStory(s.audio))
+	s.read(router, story+"/audio/stream", s.ofStory(s.stream))
+	s.read(router, story+"/chapters/:n/audio", s.ofStory(s.audio))
+	s.read(router, story+"/chapters/:n/audio/stream", s.ofStory(s.stream))
+
+	s.read(router, "/play/*path", s.play)
+
+	s.read(router, "/api/tokens", s.managed(s.tokens))
+	s.handle(router, http.MethodPost, "/api/tokens", s.managed(s.addToken))
+	s.handle(router, http.MethodDelete, "/api/tokens/:name", s.managed(s.removeToken))
+}
+
+// read registers a route for GET and for HEAD, which the router does not add by itself.
+func (s *server) read(router *httprouter.Router, pattern string, h handler) {
+	s.handle(router, http.MethodGet, pattern, h)
+	s.handle(router, http.MethodHead, pattern, h)
+}
+
+// handle registers h, and what becomes of its error or panic. The log gets the route's pattern, never the request's
+// path or query, which may hold a KEY or a signature.
+func (s *server) handle(router *httprouter.Router, method, pattern string, h handler) {
+	router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
+		answer := &response{ResponseWriter: w}
+		defer func() {
+			if v := recover(); v != nil {
+				s.panicked(answer, r, pattern, v)
+			}
+		}()
+		if err := h(answer, r, p); err != nil {
+			problem, internal := problemOf(err)
+			if internal && r.Context().Err() == nil {
+				s.log.Error("request failed", "method", r.Method, "route", pattern, "err", err)
+			}
+			problem.write(answer)
+		}
+	})
+}
+
+// panicked answers a request whose handler panicked. An answer that has begun can only be cut off.
+func (s *server) panicked(w *response, r *http.Request, pattern string, v any) {
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	s.log.Error("handler panicked", "method", r.Method, "route", pattern,
+		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if w.started {
+		panic(http.ErrAbortHandler)
+	}
+	errInternal.write(w)
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) { errNotFound.write(w) }
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	newProblem(http.StatusMethodNotAllowed, "method_not_allowed",
+		"this resource allows "+w.Header().Get("Allow")).write(w)
+}
+
+const (
+	maxBodyBytes = 64 << 10
+	bodyTimeout  = 10 * time.Second
+)
+
+// limitBody bounds the size of a request's body and the time it may take. The daemon takes no large ones.
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// A writer without deadlines, as in tests, has no slow client either.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// response remembers whether the answer has begun.
+type response struct {
+	http.ResponseWriter
+	started bool
+}
+
+func (w *response) WriteHeader(status int) {
+	w.started = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.started = true
+	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom lets net/http copy from a file to the socket inside the kernel.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	w.started = true
+	return io.Copy(w.ResponseWriter, src)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
