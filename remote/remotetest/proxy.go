@@ -1,0 +1,59 @@
+package remotetest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// Proxy stands in front of a server and notes what reaches it. Signatures hold, because it passes the Host on that
+// it was asked for.
+type Proxy struct {
+	URL string
+
+	mu       sync.Mutex
+	requests []string
+}
+
+// CountingProxy starts a proxy for the server at target, a URL without a path. It ends with the test.
+func CountingProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{}
+	transport := &http.Transport{DisableCompression: true}
+	forward := &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.requests = append(p.requests, r.Method+" "+r.URL.RequestURI())
+		p.mu.Unlock()
+		forward.ServeHTTP(w, r)
+	}))
+	p.URL = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return p
+}
+
+// Requests are those that came since the last call, each as "METHOD /path?query".
+func (p *Proxy) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() { p.requests = nil }()
+	return slices.Clone(p.requests)
+}
