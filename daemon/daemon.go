@@ -92,6 +92,9 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	return d
 }
 
+// Started is when the daemon was made.
+func (d *Daemon) Started() time.Time { return d.started }
+
 // Watch watches the output directory until ctx ends.
 func (d *Daemon) Watch(ctx context.Context) error { return d.watcher.Run(ctx) }
 

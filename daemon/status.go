@@ -12,10 +12,11 @@ import (
 
 // Status describes the daemon as it is now.
 func (d *Daemon) Status(context.Context) (codestory.Status, error) {
-	s, err := OfflineStatus(d.queue, d.remote.Info(), d.tree.Dir(), d.version)
+	stats, err := d.queue.Stats()
 	if err != nil {
-		return s, err
+		return codestory.Status{}, err
 	}
+	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
 	pid, v, w := os.Getpid(), d.gate.verdict(), d.watcher.Status()
 	s.Running, s.PID, s.StartedAt, s.Address = true, &pid, &d.started, &d.address
 	s.Remote.State, s.Remote.Since = v.state, &v.since
@@ -27,11 +28,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 }
 
 // OfflineStatus describes what the database holds, which is all there is to say while no daemon runs.
-func OfflineStatus(q *queue.Queue, info remote.Info, dir, version string) (codestory.Status, error) {
-	stats, err := q.Stats()
-	if err != nil {
-		return codestory.Status{}, err
-	}
+func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) codestory.Status {
 	notRunning := "the daemon is not running"
 	s := codestory.Status{
 		Version: version,
@@ -51,7 +48,7 @@ func OfflineStatus(q *queue.Queue, info remote.Info, dir, version string) (codes
 	if !stats.Oldest.IsZero() {
 		s.Queue.OldestSeconds = max(0, int64(time.Since(stats.Oldest).Seconds()))
 	}
-	return s, nil
+	return s
 }
 
 // Ignored lists what is not uploaded, and why.

@@ -8,20 +8,32 @@ import (
 
 // A record names the store that its object is in by a small number; 0 is none.
 
-// findDestination is the number of the destination, or 0 where nothing was ever sent there.
-func findDestination(tx *bolt.Tx, name string) uint64 {
+var keyDestination = []byte("destination")
+
+// findDestination finds the destination of that name, or the one that was named last where name is "". Its number is 0
+// where nothing was ever sent there.
+func findDestination(tx *bolt.Tx, name string) (string, uint64) {
+	if name == "" {
+		name = string(tx.Bucket(bucketMeta).Get(keyDestination))
+	}
 	n, _ := binary.Uvarint(tx.Bucket(bucketDestinations).Get([]byte(name)))
-	return n
+	return name, n
 }
 
-func makeDestination(tx *bolt.Tx, name string) (uint64, error) {
-	if n := findDestination(tx, name); n != 0 {
-		return n, nil
+// makeDestination is findDestination for one that may be new, and remembers it as the last.
+func makeDestination(tx *bolt.Tx, name string) (string, uint64, error) {
+	name, n := findDestination(tx, name)
+	if name == "" {
+		return "", 0, nil
 	}
-	b := tx.Bucket(bucketDestinations)
-	n, err := b.NextSequence()
-	if err != nil {
-		return 0, err
+	if n == 0 {
+		var err error
+		if n, err = tx.Bucket(bucketDestinations).NextSequence(); err != nil {
+			return "", 0, err
+		}
+		if err := tx.Bucket(bucketDestinations).Put([]byte(name), binary.AppendUvarint(nil, n)); err != nil {
+			return "", 0, err
+		}
 	}
-	return n, b.Put([]byte(name), binary.AppendUvarint(nil, n))
+	return name, n, tx.Bucket(bucketMeta).Put(keyDestination, []byte(name))
 }

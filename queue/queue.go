@@ -40,7 +40,7 @@ import (
 
 // The buckets. Keys of files and stories are paths and story ids as they are.
 var (
-	bucketMeta         = []byte("meta")         // "schema" → decimal
+	bucketMeta         = []byte("meta")         // "schema" → decimal; "destination" → the last name of one
 	bucketFiles        = []byte("files")        // path → record
 	bucketReady        = []byte("ready")        // order, path → ""; what may be claimed, first the most urgent
 	bucketDue          = []byte("due")          // time, path → ""; what waits for its next attempt
@@ -72,7 +72,8 @@ type Options struct {
 // Queue is an open database. All methods may be called at the same time.
 type Queue struct {
 	db          *bolt.DB
-	destination uint64
+	name        string // of the destination
+	destination uint64 // its number; 0 where there is none
 
 	writer  sync.Mutex // held for a write transaction
 	pending struct {
@@ -87,8 +88,8 @@ type Queue struct {
 }
 
 // Open opens the database, made if absent unless it is opened read-only. destination names the store that the caller
-// uploads to (remote.Info.Destination): what the index knows of other stores counts as not uploaded. The error wraps
-// ErrLocked, naming the process that has the database open, or ErrDamaged.
+// uploads to (remote.Info.Destination): what the index knows of other stores counts as not uploaded. "" is the one that
+// was named last. The error wraps ErrLocked, naming the process that has the database open, or ErrDamaged.
 func Open(path, destination string, opts Options) (*Queue, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second
@@ -147,7 +148,7 @@ func (q *Queue) load(destination string, readOnly bool) error {
 			if err := checkSchema(tx); err != nil {
 				return err
 			}
-			q.destination = findDestination(tx, destination)
+			q.name, q.destination = findDestination(tx, destination)
 		}
 		return forEachRecord(tx, func(_ []byte, r record) error {
 			q.counts.add(r, q.destination)
@@ -187,7 +188,7 @@ func (q *Queue) prepare(tx *bolt.Tx, destination string) error {
 		return err
 	}
 	var err error
-	q.destination, err = makeDestination(tx, destination)
+	q.name, q.destination, err = makeDestination(tx, destination)
 	return err
 }
 
@@ -210,6 +211,9 @@ func (q *Queue) Close() error {
 	defer q.writer.Unlock()
 	return q.db.Close()
 }
+
+// Destination is the name of the store that the index is about; "" where none was ever named.
+func (q *Queue) Destination() string { return q.name }
 
 // Ping returns nil while the database can be read.
 func (q *Queue) Ping() error { return q.view(func(*bolt.Tx) error { return nil }) }

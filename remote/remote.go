@@ -8,6 +8,7 @@ package remote
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,14 @@ type Info struct {
 }
 
 // Destination names the store in the index: two stores that do not hold the same objects have different ones.
-func (i Info) Destination() string { return i.Kind + " " + i.Endpoint + " " + i.Bucket }
+func (i Info) Destination() string { return i.Kind + "\t" + i.Endpoint + "\t" + i.Bucket }
+
+// ParseDestination is the Info that Destination made the text of; the zero Info for "".
+func ParseDestination(s string) Info {
+	kind, rest, _ := strings.Cut(s, "\t")
+	endpoint, bucket, _ := strings.Cut(rest, "\t")
+	return Info{Kind: kind, Endpoint: endpoint, Bucket: bucket}
+}
 
 // Object is an object in a store.
 type Object struct {

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codestory/codestoryd/daemon"
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// config is the settings in force, checked.
+type config struct {
+	dir         string // absolute
+	dataDir     string // absolute
+	listen      string
+	remote      remoteName
+	logLevel    slog.Level
+	logJSON     bool
+	limiter     *remote.Limiter // nil where there is no limit
+	concurrency int
+	rules       watch.Rules
+	publicURL   *url.URL // nil where the listen address is it
+	s3          s3Settings
+}
+
+// remoteName is the setting "remote", taken apart.
+type remoteName struct {
+	kind   string // local, s3 or rclone
+	rclone string // NAME:PATH
+}
+
+// s3Settings are the settings of an S3 store as they were given.
+type s3Settings struct {
+	bucket, endpoint, publicEndpoint, region string
+	accessKey, secretKey, sessionToken       string
+	profile                                  string
+	createBucket                             bool
+}
+
+// config resolves and checks every setting. Errors are of usage, and name the setting.
+func (p *program) config() (config, error) {
+	v, err := p.resolve()
+	if err != nil {
+		return config{}, err
+	}
+	return check(v)
+}
+
+func check(v values) (c config, err error) {
+	wrong := func(name string, err error) error {
+		return usagef("%s %q (from %s): %w", name, strings.Join(v[name].items, ", "), v[name].source, err)
+	}
+	if c.dir, err = filepath.Abs(v.get("dir")); err != nil {
+		return c, wrong("dir", err)
+	}
+	if c.dataDir, err = filepath.Abs(v.get("data-dir")); err != nil {
+		return c, wrong("data-dir", err)
+	}
+	if c.listen, err = parseListen(v.get("listen")); err != nil {
+		return c, wrong("listen", err)
+	}
+	if c.remote, err = parseRemote(v.get("remote")); err != nil {
+		return c, wrong("remote", err)
+	}
+	if err = c.logLevel.UnmarshalText([]byte(v.get("log-level"))); err != nil {
+		return c, wrong("log-level", fmt.Errorf("use debug, info, warn or error"))
+	}
+	if c.logJSON, err = parseLogFormat(v.get("log-format")); err != nil {
+		return c, wrong("log-format", err)
+	}
+	if c.limiter, err = parseBandwidth(v.get("bwlimit")); err != nil {
+		return c, wrong("bwlimit", err)
+	}
+	if c.concurrency, err = parseConcurrency(v.get("concurrency")); err != nil {
+		return c, wrong("concurrency", err)
+	}
+	if c.rules.Exclude, err = parseExcludes(v["exclude"].items); err != nil {
+		return c, wrong("exclude", err)
+	}
+	if c.publicURL, err = parsePublicURL(v.get("public-url")); err != nil {
+		return c, wrong("public-url", err)
+	}
+	c.s3 = s3Settings{
+		bucket: v.get("S3_BUCKET"), endpoint: v.get("S3_ENDPOINT_URL"), publicEndpoint: v.get("S3_PUBLIC_ENDPOINT_URL"),
+		region: v.get("AWS_REGION"), accessKey: v.get("AWS_ACCESS_KEY_ID"), secretKey: v.get("AWS_SECRET_ACCESS_KEY"),
+		sessionToken: v.get("AWS_SESSION_TOKEN"), profile: v.get("AWS_PROFILE"),
+	}
+	if s := v.get("S3_CREATE_BUCKET"); s != "" {
+		if c.s3.createBucket, err = strconv.ParseBool(s); err != nil {
+			return c, wrong("S3_CREATE_BUCKET", fmt.Errorf("use 1 or 0"))
+		}
+	}
+	if c.remote.kind == "s3" && c.s3.bucket == "" {
+		return c, usagef("remote s3 needs a bucket: set S3_BUCKET")
+	}
+	return c, nil
+}
+
+func parseListen(s string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", fmt.Errorf("use HOST:PORT, such as 127.0.0.1:7788")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", fmt.Errorf("%q is no port: use a number up to 65535, or 0 for a free one", port)
+	} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", fmt.Errorf("the API answers this machine only: use 127.0.0.1:%d", n)
+	}
+	return s, nil
+}
+
+func parseRemote(s string) (remoteName, error) {
+	if rest, ok := strings.CutPrefix(s, "rclone:"); ok {
+		if name, _, ok := strings.Cut(rest, ":"); !ok || name == "" {
+			return remoteName{}, fmt.Errorf("use rclone:NAME:PATH, with a NAME that `rclone listremotes` prints")
+		}
+		return remoteName{kind: "rclone", rclone: rest}, nil
+	}
+	if s != "local" && s != "s3" {
+		return remoteName{}, fmt.Errorf("use local, s3 or rclone:NAME:PATH")
+	}
+	return remoteName{kind: s}, nil
+}
+
+func parseLogFormat(s string) (json bool, err error) {
+	if s != "text" && s != "json" {
+		return false, fmt.Errorf("use text or json")
+	}
+	return s == "json", nil
+}
+
+// maxConcurrency bounds the uploads at once. Each has a connection and a buffer.
+const maxConcurrency = 128
+
+func parseConcurrency(s string) (int, error) {
+	if s == "auto" {
+		return daemon.DefaultConcurrency, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxConcurrency {
+		return 0, fmt.Errorf("use a number from 1 to %d, or auto", maxConcurrency)
+	}
+	return n, nil
+}
+
+func parsePublicURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("use http:// or https://, a host and at most a path")
+	}
+	return u, nil
+}
+
+func (p *program) configCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "config",
+		Short: "Print each setting in force and where it came from, secrets hidden",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v, err := p.resolve()
+			if err != nil {
+				return err
+			}
+			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+			for _, s := range settings {
+				fmt.Fprintf(table, "%s\t%s\t%s\n", s.name(), shown(s, v[s.name()]), v[s.name()].source)
+			}
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			_, err = check(v)
+			return err
+		},
+	}
+}
+
+// shown is the value for people.
+func shown(s setting, v value) string {
+	switch {
+	case len(v.items) == 0:
+		return "-"
+	case s.secret:
+		return "(hidden)"
+	default:
+		return strings.Join(v.items, ", ")
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/codestory/codestoryd/api/client"
+	"github.com/codestory/codestoryd/daemon/access"
+	"github.com/codestory/codestoryd/daemon/atomicfile"
+)
+
+// instance is what a running daemon says of itself in the data directory. The file of one that was killed stays.
+type instance struct {
+	PID       int       `json:"pid"`
+	Address   string    `json:"address"`
+	StartedAt time.Time `json:"started_at"`
+}
+
+const instanceFile = "daemon.json"
+
+func writeInstance(dataDir string, i instance) error {
+	b, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dataDir, instanceFile), append(b, '\n'), 0o600)
+}
+
+func removeInstance(dataDir string) error { return os.Remove(filepath.Join(dataDir, instanceFile)) }
+
+// daemon connects to the daemon of this data directory. The error wraps errNotRunning where none answers as such.
+func (c config) daemon(ctx context.Context) (*client.Client, error) {
+	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotRunning
+	}
+	if err != nil {
+		return nil, err
+	}
+	var i instance
+	if err := json.Unmarshal(b, &i); err != nil {
+		return nil, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
+	}
+	if !alive(i.PID) { // it was killed, and another program may have its port by now
+		return nil, errNotRunning
+	}
+	token, err := access.OwnerToken(c.dataDir)
+	if err != nil {
+		return nil, err
+	}
+	daemon := client.New("http://"+i.Address, token, client.Options{})
+	if err := daemon.Health(ctx); err != nil {
+		daemon.Close()
+		return nil, errNotRunning
+	}
+	return daemon, nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/filter"
+
+	"github.com/codestory/codestoryd/remote"
+)
+
+// parseBandwidth reads a limit in rclone's syntax (https://rclone.org/docs/#bwlimit-bwtimetable); nil is none. Of a
+// pair such as 10M:1M, the first is the limit of uploads.
+func parseBandwidth(s string) (*remote.Limiter, error) {
+	var timetable fs.BwTimetable
+	if err := timetable.Set(s); err != nil {
+		return nil, fmt.Errorf("%w: use rclone's syntax, such as 1M, off, or \"08:00,512k 19:00,off\"", err)
+	}
+	if len(timetable) == 1 && timetable[0].Bandwidth.Tx < 0 {
+		return nil, nil
+	}
+	return remote.NewLimiter(func(now time.Time) int64 { return int64(timetable.LimitAt(now).Bandwidth.Tx) }), nil
+}
+
+// parseExcludes reads patterns in rclone's filter syntax (https://rclone.org/filtering/). The function names the first
+// pattern that leaves a path out; it is nil where there are no patterns.
+func parseExcludes(patterns []string) (func(path string, isDir bool) (pattern string, excluded bool), error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	filters := make([]*filter.Filter, len(patterns))
+	for i, pattern := range patterns {
+		opts := filter.Opt // its defaults
+		opts.ExcludeRule = []string{pattern}
+		var err error
+		if filters[i], err = filter.NewFilter(&opts); err != nil {
+			return nil, fmt.Errorf("%w: use rclone's filter syntax", err)
+		}
+	}
+	return func(path string, isDir bool) (string, bool) {
+		for i, f := range filters {
+			if !includes(f, path, isDir) {
+				return patterns[i], true
+			}
+		}
+		return "", false
+	}, nil
+}
+
+func includes(f *filter.Filter, path string, isDir bool) bool {
+	if !isDir {
+		return f.IncludeRemote(path)
+	}
+	// It asks no file system and cannot fail, since no rule here is about a file that has to be present.
+	included, _ := f.IncludeDirectory(context.Background(), nil)(path)
+	return included
+}

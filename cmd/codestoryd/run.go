@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codestory/codestoryd/api"
+	"github.com/codestory/codestoryd/daemon"
+	"github.com/codestory/codestoryd/daemon/access"
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon, in the foreground",
+		Long: `Run the daemon in the foreground: watch the output directory, upload what is finished, serve links.
+
+Once it serves it prints one line on stdout, "codestoryd ready URL". SIGINT or SIGTERM lets the uploads under way
+finish for some seconds and exits 0; a second one exits at once. Nothing is lost either way.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := p.config()
+			if err != nil {
+				return err
+			}
+			return p.runDaemon(c)
+		},
+	}
+}
+
+// runDaemon opens what the daemon needs, runs it, and closes in the other order.
+func (p *program) runDaemon(c config) (err error) {
+	log := p.logger(c)
+	tree, err := openOutput(c.dir)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, tree.Close)
+	if err := makeDataDir(c.dataDir); err != nil {
+		return err
+	}
+	store, err := c.openStore(p.hard, log)
+	if err != nil {
+		return err
+	}
+	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), store.Info().Destination(), queue.Options{})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, q.Close)
+	keys, err := access.Open(c.dataDir)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, keys.Close)
+	listener, err := listen(p.soft, c.listen)
+	if err != nil {
+		return err
+	}
+	address := listener.Addr().String()
+	public := c.publicURL
+	if public == nil {
+		public = &url.URL{Scheme: "http", Host: address}
+	}
+
+	d := daemon.New(tree, q, store, daemon.Options{
+		Concurrency: c.concurrency,
+		Watch:       watch.Options{Rules: c.rules},
+		Logger:      log, Version: version(), Address: address,
+	})
+	handler := api.New(d, keys, d, api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()})
+	if err := writeInstance(c.dataDir, instance{PID: os.Getpid(), Address: address, StartedAt: d.Started()}); err != nil {
+		_ = listener.Close()
+		return err
+	}
+	defer closing(&err, func() error { return removeInstance(c.dataDir) })
+
+	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready http://%s\n", address) }
+	return daemon.Serve(p.soft, p.hard,
+		func(soft, _ context.Context) error { return d.Watch(soft) },
+		d.Upload,
+		serveHTTP(listener, api.NewServer(handler), log, ready),
+	)
+}
+
+func (p *program) logger(c config) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logJSON {
+		return slog.New(slog.NewJSONHandler(p.stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, opts))
+}
+
+func openOutput(dir string) (*watch.Tree, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, usagef("the output directory cannot be made: %w: choose another with --dir", err)
+	}
+	tree, err := watch.OpenTree(dir)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return tree, nil
+}
+
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return usagef("the data directory cannot be made: %w: choose another with --data-dir", err)
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: stop the program that has the port, or choose another with --listen", err)
+	}
+	return l, nil
+}
+
+// serverDrain is how long requests under way may go on after the first signal.
+const serverDrain = 5 * time.Second
+
+// serveHTTP is the API as a service. It says when it is ready.
+func serveHTTP(l net.Listener, server *http.Server, log *slog.Logger, ready func()) daemon.Service {
+	server.ErrorLog = slog.NewLogLogger(log.With("component", "http").Handler(), slog.LevelDebug)
+	return func(soft, hard context.Context) error {
+		stopped := make(chan error, 1)
+		stop := context.AfterFunc(soft, func() {
+			draining, cancel := context.WithTimeout(hard, serverDrain)
+			defer cancel()
+			if server.Shutdown(draining) != nil {
+				_ = server.Close() // a player may hold its stream for hours
+			}
+			stopped <- nil
+		})
+		ready()
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			stop()
+			return fmt.Errorf("serving HTTP: %w", err)
+		}
+		return <-stopped
+	}
+}
+
+// closing calls f, and makes its error that of the caller, who has none.
+func closing(err *error, f func() error) {
+	if e := f(); e != nil && *err == nil {
+		*err = e
+	}
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/pflag"
+)
+
+// setting is one row of the settings' table. It has a name on the command line, or only in the environment as the S3
+// tools have it; the config file knows it by the same name.
+type setting struct {
+	flag   string
+	env    string
+	usage  string
+	normal func(*program, values) (string, error) // the default; nil is ""
+	list   bool                                   // may be given more than once
+	secret bool
+}
+
+// name is what the setting is called in the config file and by `codestoryd config`.
+func (s setting) name() string {
+	if s.flag != "" {
+		return s.flag
+	}
+	return s.env
+}
+
+// settings are all there are, in the order that `codestoryd config` prints them. A default may depend on rows above.
+var settings = []setting{
+	{flag: "config", env: "CODESTORYD_CONFIG", usage: "the config file (TOML)", normal: defaultConfig},
+	{flag: "dir", env: "CODESTORYD_DIR", usage: "the output directory; made if absent", normal: fixed("output")},
+	{flag: "data-dir", env: "CODESTORYD_DATA_DIR", usage: "where the database, tokens, keys and the embedded store are", normal: defaultDataDir},
+	{flag: "listen", env: "CODESTORYD_LISTEN", usage: "address of the HTTP API; port 0 picks a free one", normal: fixed("127.0.0.1:7788")},
+	{env: "S3_BUCKET", usage: "the bucket"},
+	{flag: "remote", env: "CODESTORYD_REMOTE", usage: "local, s3 or rclone:NAME:PATH", normal: defaultRemote},
+	{flag: "log-level", env: "CODESTORYD_LOG_LEVEL", usage: "debug, info, warn or error", normal: fixed("info")},
+	{flag: "log-format", env: "CODESTORYD_LOG_FORMAT", usage: "text or json", normal: fixed("text")},
+	{flag: "bwlimit", env: "CODESTORYD_BWLIMIT", usage: "upload limit in rclone's syntax, such as 1M or a timetable", normal: fixed("off")},
+	{flag: "concurrency", env: "CODESTORYD_CONCURRENCY", usage: "uploads at once", normal: fixed("auto")},
+	{flag: "exclude", env: "CODESTORYD_EXCLUDE", usage: "paths not to upload, in rclone's filter syntax; repeatable", list: true},
+	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set"},
+	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set"},
+	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs"},
+	{env: "S3_CREATE_BUCKET", usage: "1 makes the bucket where it is absent"},
+	{env: "AWS_REGION", usage: "the region"},
+	{env: "AWS_ACCESS_KEY_ID", usage: "the access key"},
+	{env: "AWS_SECRET_ACCESS_KEY", usage: "its secret", secret: true},
+	{env: "AWS_SESSION_TOKEN", usage: "the session, for temporary credentials", secret: true},
+	{env: "AWS_PROFILE", usage: "a profile of the shared credentials file"},
+}
+
+// value is a setting in force.
+type value struct {
+	items  []string // one, unless the setting is a list; none where it is not set
+	source string   // where it came from, for people
+}
+
+// values are the settings in force, by name.
+type values map[string]value
+
+// get is the value of a setting that is no list; "" where it is not set.
+func (v values) get(name string) string {
+	if items := v[name].items; len(items) > 0 {
+		return items[0]
+	}
+	return ""
+}
+
+// flagValues is what the command line says.
+type flagValues struct {
+	set   *pflag.FlagSet
+	lists map[string]*[]string
+	texts map[string]*string
+}
+
+func (f *flagValues) register(set *pflag.FlagSet) {
+	f.set, f.lists, f.texts = set, map[string]*[]string{}, map[string]*string{}
+	for _, s := range settings {
+		switch {
+		case s.flag == "":
+		case s.list:
+			f.lists[s.flag] = set.StringArray(s.flag, nil, s.usage)
+		default:
+			f.texts[s.flag] = set.String(s.flag, "", s.usage)
+		}
+	}
+}
+
+// lookup is what the command line says of a setting; nil where it says nothing.
+func (f *flagValues) lookup(s setting) []string {
+	switch {
+	case s.flag == "" || !f.set.Changed(s.flag):
+		return nil
+	case s.list:
+		return *f.lists[s.flag]
+	default:
+		return []string{*f.texts[s.flag]}
+	}
+}
+
+// resolve finds the value of every setting: the flag's, else the environment's, else the config file's, else the
+// default. An empty value in the environment counts as not set. Errors are of usage.
+func (p *program) resolve() (values, error) {
+	v := values{}
+	var file map[string][]string
+	for _, s := range settings {
+		found, err := p.find(s, file)
+		if err != nil {
+			return nil, err
+		}
+		if found.source == "" && s.normal != nil {
+			normal, err := s.normal(p, v)
+			if err != nil {
+				return nil, &usageError{err}
+			}
+			found = value{[]string{normal}, "default"}
+		}
+		v[s.name()] = found
+		if s.flag == "config" {
+			if file, err = readConfig(found.items[0], found.source != "default"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+func (p *program) find(s setting, file map[string][]string) (value, error) {
+	if items := p.flags.lookup(s); items != nil {
+		return value{items, "flag --" + s.flag}, nil
+	}
+	if text := p.getenv(s.env); text != "" {
+		items := []string{text}
+		if s.list {
+			var err error
+			if items, err = csv.NewReader(strings.NewReader(text)).Read(); err != nil {
+				return value{}, usagef("%s=%q: separate patterns by commas, and put one with commas of its own in double quotes: %w", s.env, text, err)
+			}
+		}
+		return value{items, "environment " + s.env}, nil
+	}
+	if items, ok := file[s.name()]; ok {
+		return value{items, "config file"}, nil
+	}
+	return value{}, nil
+}
+
+// readConfig reads the config file: the settings by the names of their flags, or of their variables where they have
+// no flag. It may be absent where nobody named it.
+func readConfig(path string, named bool) (map[string][]string, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, usagef("the config file cannot be read: %w", err)
+	}
+	var raw map[string]any
+	if err := toml.Unmarshal(b, &raw); err != nil {
+		return nil, usagef("the config file %s does not parse: %w", path, err)
+	}
+	file := map[string][]string{}
+	for name, v := range raw {
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.name() == name && name != "config" })
+		if i < 0 {
+			return nil, usagef("the config file %s has %q, which is no setting: see codestoryd config", path, name)
+		}
+		items, err := configItems(v, settings[i].list)
+		if err != nil {
+			return nil, usagef("the config file %s: %s %w", path, name, err)
+		}
+		file[name] = items
+	}
+	return file, nil
+}
+
+// configItems is a value of the config file as a flag would have it.
+func configItems(v any, list bool) ([]string, error) {
+	switch v := v.(type) {
+	case string:
+		return []string{v}, nil
+	case int64, bool:
+		return []string{fmt.Sprint(v)}, nil
+	case []any:
+		var items []string
+		for _, item := range v {
+			s, ok := item.(string)
+			if !ok || !list {
+				return nil, errors.New("takes one text, not a list of others")
+			}
+			items = append(items, s)
+		}
+		return items, nil
+	default:
+		return nil, errors.New("takes a text in quotes")
+	}
+}
+
+func fixed(s string) func(*program, values) (string, error) {
+	return func(*program, values) (string, error) { return s, nil }
+}
+
+func defaultRemote(_ *program, v values) (string, error) {
+	if v.get("S3_BUCKET") != "" {
+		return "s3", nil
+	}
+	return "local", nil
+}
+
+func defaultConfig(*program, values) (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the config folder: %w: set --config", err)
+	}
+	return filepath.Join(dir, "codestoryd", "config.toml"), nil
+}
+
+// defaultDataDir is where programs keep a user's data: the XDG Base Directory Specification on Linux and the like,
+// Application Support on macOS, the local application data on Windows.
+func defaultDataDir(p *program, _ values) (string, error) {
+	var dir string
+	home, err := os.UserHomeDir()
+	switch {
+	case runtime.GOOS == "windows":
+		dir = p.getenv("LOCALAPPDATA")
+	case err != nil:
+	case runtime.GOOS == "darwin":
+		dir = filepath.Join(home, "Library", "Application Support")
+	default:
+		if dir = p.getenv("XDG_DATA_HOME"); !filepath.IsAbs(dir) {
+			dir = filepath.Join(home, ".local", "share")
+		}
+	}
+	if dir == "" {
+		return "", errors.New("the data folder of this user is not known: set --data-dir")
+	}
+	return filepath.Join(dir, "codestoryd"), nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+func (p *program) statusCommand() *cobra.Command {
+	var asJSON, watching, ignored bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the daemon, the store, the queue and the uploads under way",
+		Long: `Show the daemon, the store, the queue and the uploads under way. With the daemon down it shows what the
+database holds, and exits 3.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := p.config()
+			if err != nil {
+				return err
+			}
+			print := func() error { return c.printStatus(cmd.Context(), cmd.OutOrStdout(), asJSON) }
+			if ignored {
+				print = func() error { return c.printIgnored(cmd.Context(), cmd.OutOrStdout(), asJSON) }
+			}
+			if !watching {
+				return print()
+			}
+			return repeat(cmd.Context(), func() error {
+				if !asJSON {
+					fmt.Fprint(cmd.OutOrStdout(), clearScreen)
+				}
+				return print()
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&watching, "watch", false, "print it again every second, until interrupted")
+	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what is not uploaded, and why")
+	return cmd
+}
+
+// clearScreen moves to the top left and erases all below (ECMA-48, CUP and ED).
+const clearScreen = "\x1b[H\x1b[J"
+
+// repeat calls f every second until ctx ends. A daemon that is down may come up.
+func repeat(ctx context.Context, f func() error) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := f(); err != nil && !errors.Is(err, errNotRunning) && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// printStatus prints the daemon's status, or what the database holds and errNotRunning.
+func (c config) printStatus(ctx context.Context, w io.Writer, asJSON bool) error {
+	status, err := c.status(ctx)
+	if err != nil && !errors.Is(err, errNotRunning) {
+		return err
+	}
+	if asJSON {
+		return errors.Join(printJSON(w, status), err)
+	}
+	return errors.Join(writeStatus(w, status), err)
+}
+
+func (c config) status(ctx context.Context) (codestory.Status, error) {
+	running, err := c.daemon(ctx)
+	if err == nil {
+		defer running.Close()
+		return running.Status(ctx)
+	}
+	if !errors.Is(err, errNotRunning) {
+		return codestory.Status{}, err
+	}
+	status, offline := c.offlineStatus()
+	return status, errors.Join(offline, err)
+}
+
+// offlineStatus is what the database holds.
+func (c config) offlineStatus() (codestory.Status, error) {
+	path := filepath.Join(c.dataDir, databaseFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return daemon.OfflineStatus(queue.Stats{}, remote.Info{Kind: c.remote.kind}, c.dir, version()), nil
+	}
+	q, err := queue.Open(path, "", queue.Options{ReadOnly: true})
+	if err != nil {
+		return codestory.Status{}, err
+	}
+	defer func() { _ = q.Close() }()
+	stats, err := q.Stats()
+	if err != nil {
+		return codestory.Status{}, err
+	}
+	return daemon.OfflineStatus(stats, remote.ParseDestination(q.Destination()), c.dir, version()), nil
+}
+
+// printIgnored lists what is not uploaded. With the daemon down it looks itself, by the settings of this command.
+func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) error {
+	list, truncated, err := c.ignored(ctx)
+	if err != nil && !errors.Is(err, errNotRunning) {
+		return err
+	}
+	if asJSON {
+		return errors.Join(printJSON(w, map[string]any{"ignored": list, "truncated": truncated}), err)
+	}
+	for _, i := range list {
+		fmt.Fprintf(w, "%s: %s\n", i.Path, i.Reason)
+	}
+	if truncated {
+		fmt.Fprintf(w, "and more: the first %d are listed\n", len(list))
+	}
+	return err
+}
+
+// maxIgnored bounds the list of what is not uploaded.
+const maxIgnored = 10_000
+
+func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncated bool, err error) {
+	running, err := c.daemon(ctx)
+	if err == nil {
+		defer running.Close()
+		answer, err := running.Ignored(ctx)
+		return answer.Ignored, answer.Truncated, err
+	}
+	if !errors.Is(err, errNotRunning) {
+		return nil, false, err
+	}
+	tree, openErr := openOutput(c.dir)
+	if openErr != nil {
+		return nil, false, openErr
+	}
+	defer func() { _ = tree.Close() }()
+	list, listErr := tree.Ignored(ctx, c.rules, maxIgnored)
+	if listErr != nil {
+		return nil, false, listErr
+	}
+	return list, len(list) == maxIgnored, err
+}
