@@ -53,7 +53,7 @@ var arrows = map[string]allowed{
 	},
 	"daemon/access":     {code: []string{".", "daemon/atomicfile"}},
 	"daemon/atomicfile": {},
-	"daemon/watch":      {code: []string{"."}},
+	"daemon/watch":      {code: []string{"."}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "daemon/atomicfile", "daemon/watch",
 			"queue", "remote", "remote/rclone", "remote/s3"},
