@@ -58,7 +58,12 @@ func (q *Queue) File(path codestory.Path) (File, error) {
 		f = q.describe(string(path), r)
 		return nil
 	})
-	return f, err
+	if err != nil {
+		return File{}, err
+	}
+	files := []File{f}
+	q.markUploading(files)
+	return files[0], nil
 }
 
 // Files lists the files of a story, by path.
@@ -76,10 +81,11 @@ func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
 		}
 		return nil
 	})
+	q.markUploading(files)
 	return files, err
 }
 
-// describe is the record for people.
+// describe is the record for people, claimed or not.
 func (q *Queue) describe(path string, r record) File {
 	f := File{Path: path, Version: r.version, Reason: cmp.Or(r.reason, r.note), Attempt: int(r.attempt)}
 	if r.stored.destination == q.destination && q.destination != 0 {
@@ -100,10 +106,16 @@ func (q *Queue) describe(path string, r record) File {
 			f.State = codestory.Missing
 		}
 	}
+	return f
+}
+
+// markUploading tells the claimed ones from the queued. It has to come after the transaction; see Queue.mu.
+func (q *Queue) markUploading(files []File) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, claimed := q.claimed[path]; claimed && f.State == codestory.Queued {
-		f.State = codestory.Uploading
+	for i := range files {
+		if _, claimed := q.claimed[files[i].Path]; claimed && files[i].State == codestory.Queued {
+			files[i].State = codestory.Uploading
+		}
 	}
-	return f
 }

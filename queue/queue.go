@@ -81,7 +81,9 @@ type Queue struct {
 		calls []*call
 	}
 
-	mu      sync.Mutex // guards all below
+	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
+	// database grows: so it must not be asked for inside one.
+	mu      sync.Mutex
 	claimed map[string]struct{}
 	counts  counts
 	changed chan struct{} // closed, and replaced, when there may be something new to claim

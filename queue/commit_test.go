@@ -1,0 +1,241 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/codestory/codestoryd"
+)
+
+const storyA = codestory.StoryID("aaaaaaaa-0000-4000-8000-000000000000")
+
+func openQueue(t testing.TB) *Queue {
+	t.Helper()
+	q, err := Open(filepath.Join(t.TempDir(), "codestoryd.db"), "a", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return q
+}
+
+// numbered is a change of one of many files, a thousand to a story.
+func numbered(n int) Change {
+	id := fmt.Sprintf("%08d-0000-4000-8000-000000000000", n/1000)
+	return Change{
+		Path:    string(codestory.ChapterPath(codestory.StoryID(id), 1+n%1000)),
+		Version: codestory.Version{Size: 1 << 20, ModTime: 1, ChangeTime: 1, Inode: uint64(n)},
+	}
+}
+
+// waitPending waits until n calls wait for the writer.
+func waitPending(t *testing.T, q *Queue, n int) {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	limit := time.After(20 * time.Second)
+	for {
+		q.pending.Lock()
+		got := len(q.pending.calls)
+		q.pending.Unlock()
+		if got == n {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-limit:
+			t.Fatalf("%d calls wait, want %d", got, n)
+		}
+	}
+}
+
+func transactions(t *testing.T, q *Queue) int {
+	t.Helper()
+	n, err := q.Transactions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestCommitTogether: calls that come while a transaction is under way share the next one.
+func TestCommitTogether(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	before := transactions(t, q)
+	const calls = 100
+	var wg sync.WaitGroup
+	q.writer.Lock()
+	for n := range calls {
+		wg.Go(func() {
+			if err := q.Enqueue([]Change{numbered(n)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waitPending(t, q, calls)
+	q.writer.Unlock()
+	wg.Wait()
+	if got := transactions(t, q) - before; got != 1 {
+		t.Errorf("%d calls that waited together took %d transactions, want 1", calls, got)
+	}
+	if s, err := q.Stats(); err != nil || s.Queued != calls {
+		t.Errorf("%+v, %v, want %d queued", s, err, calls)
+	}
+	if err := Invariants(q); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitApart: of calls that share a transaction, one that fails does not fail the others, and each gets its own
+// error.
+func TestCommitApart(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	const calls, bad = 20, 7
+	errs := make([]error, calls)
+	var wg sync.WaitGroup
+	q.writer.Lock()
+	for n := range calls {
+		wg.Go(func() {
+			c := numbered(n)
+			if n == bad {
+				c.Path = ""
+			}
+			errs[n] = q.Enqueue([]Change{c})
+		})
+	}
+	waitPending(t, q, calls)
+	q.writer.Unlock()
+	wg.Wait()
+	for n, err := range errs {
+		switch {
+		case n == bad && !errors.Is(err, berrors.ErrKeyRequired):
+			t.Errorf("the call without a path got %v", err)
+		case n != bad && err != nil:
+			t.Errorf("call %d got %v", n, err)
+		}
+	}
+	if s, err := q.Stats(); err != nil || s.Queued != calls-1 {
+		t.Errorf("%+v, %v, want %d queued", s, err, calls-1)
+	}
+	if err := Invariants(q); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitManyWriters: without anybody holding them up, many writers share transactions too, and none is lost.
+func TestCommitManyWriters(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	before := transactions(t, q)
+	const writers, each = 32, 20
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				c := numbered(w*each + i)
+				if err := q.Enqueue([]Change{c}); err != nil {
+					t.Error(err)
+				}
+				if f, err := q.File(codestory.Path(c.Path)); err != nil || f.State != codestory.Queued {
+					t.Errorf("after Enqueue: %+v, %v", f, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := transactions(t, q) - before; got > writers*each/2 {
+		t.Errorf("%d calls of %d writers took %d transactions", writers*each, writers, got)
+	}
+	if err := Invariants(q); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEnqueueAllOrNone: one change that cannot be written takes those of its own call with it.
+func TestEnqueueAllOrNone(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	if err := q.Enqueue([]Change{numbered(1), {Path: ""}, numbered(2)}); err == nil {
+		t.Fatal("a change without a path was taken")
+	}
+	if s, err := q.Stats(); err != nil || s != (Stats{}) {
+		t.Errorf("%+v, %v, want nothing", s, err)
+	}
+	if err := Invariants(q); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNoDeadlockWhileGrowing: claims and look-ups go on while the database grows, for which bbolt waits for all
+// readers and lets no new one in.
+func TestNoDeadlockWhileGrowing(t *testing.T) {
+	t.Parallel()
+	q, err := Open(filepath.Join(t.TempDir(), "codestoryd.db"), "a", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	forever := func(fn func() error) {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := fn(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	if err := q.Enqueue([]Change{numbered(0)}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		forever(func() error {
+			_, err := q.Files(codestory.Path(numbered(0).Path).Story())
+			return err
+		})
+		forever(func() error {
+			c, err := q.Next(t.Context())
+			if err == nil {
+				c.Release()
+			}
+			return err
+		})
+	}
+	finished := make(chan struct{})
+	wg.Go(func() {
+		defer close(finished)
+		for n := 0; n < 20_000; n += 200 {
+			var changes []Change
+			for i := range 200 {
+				changes = append(changes, numbered(n+i))
+			}
+			if err := q.Enqueue(changes); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	select {
+	case <-finished:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody gets on any more") // nor would Close
+	}
+	close(stop)
+	wg.Wait()
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+}
