@@ -73,29 +73,26 @@ func newGate(store remote.Store, log *slog.Logger, waiting func() bool) *gate {
 
 // run asks the store: at once, again and again while the gate is shut, and about once a minute while nothing else
 // tells whether it answers.
-func (g *gate) run(ctx context.Context) error {
-	for {
+func (g *gate) run(ctx context.Context) {
+	for ctx.Err() == nil {
 		g.ask(ctx)
-		if err := g.rest(ctx); err != nil {
-			return nil
-		}
+		g.rest(ctx)
 	}
 }
 
-// rest returns when the store should be asked again.
-func (g *gate) rest(ctx context.Context) error {
-	for {
+// rest returns when the store should be asked again, or ctx has ended.
+func (g *gate) rest(ctx context.Context) {
+	for ctx.Err() == nil {
 		g.mu.Lock()
 		delay, changed := time.Until(g.next), g.changed
 		g.mu.Unlock()
 		if delay <= 0 {
-			return nil
+			return
 		}
 		t := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
 		case <-t.C:
 		case <-changed:
 			t.Stop()

@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+var (
+	errDown   = codestory.Pause(codestory.RemoteUnavailable, "no connection", errors.New("refused"))
+	errDenied = codestory.Pause(codestory.RemoteDenied, "access denied", errors.New("403"))
+)
+
+func TestStoreIsUnavailableUntilItWasAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		got := w.gate.verdict()
+		if got.state != codestory.RemoteUnavailable || got.message != "not asked yet" {
+			t.Errorf("before it was asked the store is %s, %q", got.state, got.message)
+		}
+		w.upload(time.Second)
+		if got := w.gate.verdict(); got.state != codestory.RemoteOK || got.message != "" {
+			t.Errorf("after it answered the store is %s, %q", got.state, got.message)
+		}
+	})
+}
+
+func TestIdleStoreIsAskedAboutOnceAMinute(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		w.upload(time.Hour)
+		if n := store.count("check"); n < 58 || n > 62 {
+			t.Errorf("an idle hour had %d questions to the store", n)
+		}
+	})
+}
+
+// A store that comes back is used within a minute, and while it is away it is asked, never uploaded to.
+func TestOutageEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		up := time.Now().Add(3 * time.Hour)
+		store := &scripted{check: func() error {
+			if time.Now().Before(up) {
+				return errDown
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 20)
+		w.upload(3*time.Hour - time.Second)
+		if n := len(store.puts()); n != 0 {
+			t.Errorf("%d uploads were tried of a store that does not answer", n)
+		}
+		if n := store.count("check"); n > 3*60*20 {
+			t.Errorf("the store was asked %d times in 3 hours", n)
+		}
+		w.upload(time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("a minute after the store came back %s is %s", path, got)
+			}
+		}
+	})
+}
+
+// However many files wait, a store that denies them hears of little, no attempt is spent, and nobody has to restart.
+func TestDeniedUploadsMakeNoStorm(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		allowed := time.Now().Add(30 * time.Minute)
+		store := &scripted{put: func(context.Context, string) error {
+			if time.Now().Before(allowed) {
+				return errDenied
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 100)
+		w.upload(29 * time.Minute)
+		if n := len(store.calls); n >= 29*20 {
+			t.Errorf("%d requests in 29 minutes", n)
+		}
+		if got := w.gate.verdict().state; got != codestory.RemoteDenied {
+			t.Errorf("the store is %s while it denies uploads", got)
+		}
+		for _, path := range paths {
+			f, err := w.queue.File(path)
+			if err != nil || f.Attempt != 0 || f.State != codestory.Queued {
+				t.Fatalf("%s: state %s, %d attempts spent, %v", path, f.State, f.Attempt, err)
+			}
+		}
+		w.upload(5 * time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s after uploads were allowed", path, got)
+			}
+		}
+	})
+}
+
+func TestDeniedIsToldAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{check: func() error { return errDenied }}
+		w := newWorld(t, store, Options{})
+		chapters(w, 50)
+		w.upload(10 * time.Second)
+		if got := w.gate.verdict(); got.state != codestory.RemoteDenied || got.message != "access denied" {
+			t.Errorf("after 10 s the store is %s, %q", got.state, got.message)
+		}
+		if len(store.puts()) != 0 || store.count("check") != 1 {
+			t.Errorf("calls: %v", store.calls)
+		}
+	})
+}
+
+// Uploads that fail one after another, each for a reason of its own, are the store's fault after all.
+func TestManyFailuresShutTheGate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{put: func(context.Context, string) error { return errors.New("500 internal error") }}
+		w := newWorld(t, store, Options{})
+		chapters(w, 500)
+		w.upload(time.Minute)
+		if n := len(store.puts()); n > 40 {
+			t.Errorf("%d uploads in a minute of a store that fails them all", n)
+		}
+		if got := w.gate.verdict().state; got != codestory.RemoteUnavailable {
+			t.Errorf("the store is %s", got)
+		}
+	})
+}
+
+func TestOneUploadAtATimeOnTrial(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		store := &scripted{put: func(context.Context, string) error { <-release; return nil }}
+		w := newWorld(t, store, Options{})
+		chapters(w, 20)
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		synctest.Wait()
+		if n := len(store.puts()); n != 1 {
+			t.Errorf("%d uploads at once before one got through", n)
+		}
+		release <- struct{}{}
+		synctest.Wait()
+		if n := len(store.puts()); n != 1+DefaultConcurrency {
+			t.Errorf("%d uploads after the first got through", n)
+		}
+		close(release)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

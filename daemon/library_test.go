@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+func TestLocate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		expect := func(when string, want codestory.Location) {
+			t.Helper()
+			if got, err := w.Locate(t.Context(), path); err != nil || got != want {
+				t.Errorf("%s: %+v, %v; want %+v", when, got, err, want)
+			}
+		}
+		w.write(path, "one")
+		expect("before the upload", codestory.Location{Size: 3, Local: true})
+		w.upload(time.Second)
+		etag := describeBytes("", []byte("one")).ETag
+		expect("after the upload", codestory.Location{Size: 3, ETag: etag, Stored: true, Local: true})
+
+		store.check = func() error { return errDown }
+		w.upload(2 * askWhenIdle)
+		expect("while the store is away", codestory.Location{Size: 3, ETag: etag, Local: true})
+		name := filepath.Join(w.tree.Dir(), string(path))
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Locate(t.Context(), path); !errors.Is(err, codestory.ErrUnavailable) {
+			t.Errorf("neither here nor to be had from the store: %v", err)
+		}
+		store.check = nil
+		w.upload(time.Minute)
+		expect("with the local file gone", codestory.Location{Size: 3, ETag: etag, Stored: true})
+
+		w.write(path, "other")
+		expect("with a newer version here", codestory.Location{Size: 5, Local: true})
+	})
+}
+
+// What neither this machine nor the index knows is asked of the store, and the answer kept.
+func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		if _, err := w.Owner(t.Context(), router); !errors.Is(err, codestory.ErrUnavailable) {
+			t.Errorf("before the store answers: %v", err)
+		}
+		w.upload(time.Second)
+		for range 10 {
+			if _, err := w.Owner(t.Context(), router); !errors.Is(err, codestory.ErrNotFound) {
+				t.Errorf("a story that is nowhere: %v", err)
+			}
+		}
+		if n := store.count("stat"); n != 2 {
+			t.Errorf("the store was asked %d times for the metadata and the audio", n)
+		}
+		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
+		store.store(codestory.StoryAudioPath(router).Key(), "audio")
+		time.Sleep(absenceTime)
+		if owner, err := w.Owner(t.Context(), router); owner != "ada" || err != nil {
+			t.Errorf("owner %q, %v", owner, err)
+		}
+		loc, err := w.Locate(t.Context(), codestory.StoryAudioPath(router))
+		if err != nil || !loc.Stored || loc.Local || loc.Size != 5 {
+			t.Errorf("location %+v, %v", loc, err)
+		}
+		story, err := w.Story(t.Context(), router)
+		if err != nil || story.Title != "T" || story.State != codestory.StorySynced || len(story.Files) != 2 {
+			t.Errorf("story %+v, %v", story, err)
+		}
+	})
+}
+
+func TestOpenReadsHereThenFromTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "0123456789")
+		w.upload(time.Second)
+		var tags []string
+		for _, where := range []string{"here", "in the store"} {
+			c, err := w.Open(t.Context(), path)
+			if err != nil {
+				t.Fatalf("%s: %v", where, err)
+			}
+			if _, err := c.Seek(-4, io.SeekEnd); err != nil {
+				t.Fatal(err)
+			}
+			tail, err := io.ReadAll(c)
+			if err != nil || string(tail) != "6789" || c.Size != 10 {
+				t.Errorf("%s: read %q of %d bytes, %v", where, tail, c.Size, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			tags = append(tags, c.ETag)
+			_ = os.Remove(filepath.Join(w.tree.Dir(), string(path)))
+		}
+		if tags[0] == "" || tags[0] != tags[1] {
+			t.Errorf("the same bytes have the ETags %q", tags)
+		}
+	})
+}
+
+func TestStoryStates(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		expect := func(want codestory.StoryState) codestory.Story {
+			t.Helper()
+			s, err := w.Story(t.Context(), kilo)
+			if err != nil || s.State != want {
+				t.Errorf("the story is %s, %v; want %s", s.State, err, want)
+			}
+			return s
+		}
+		w.write(codestory.MetadataPath(kilo), `{"title": "Kilo", "chapters": [{"number": 1, "title": "One"}, {"number": 3}]}`)
+		w.write(codestory.ChapterPath(kilo, 1), "one")
+		s := expect(codestory.StoryWaiting)
+		if s.Title != "Kilo" || len(s.Chapters) != 2 || s.Chapters[0].Title != "One" ||
+			s.Chapters[0].State != codestory.Queued || s.Chapters[1].State != codestory.Missing {
+			t.Errorf("story: %+v", s)
+		}
+		if s.Files[0].Reason == nil || *s.Files[0].Reason != "the store is unavailable: not asked yet" {
+			t.Errorf("reason: %v", s.Files[0].Reason)
+		}
+		w.upload(time.Second)
+		expect(codestory.StorySynced)
+		w.write(codestory.ChapterPath(kilo, 2), "two")
+		expect(codestory.StoryPartial)
+	})
+}
+
+func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		path := codestory.MetadataPath(kilo)
+		w.write(path, `{"user_id": "ada"}`)
+		w.write(path, `{"user_id": `)
+		w.upload(time.Second)
+		if content, _ := store.object(path.Key()); content != `{"user_id": ` {
+			t.Errorf("stored %q", content)
+		}
+		s, err := w.Story(t.Context(), kilo)
+		if err != nil || s.UserID != "ada" || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
+			t.Errorf("story %+v, %v", s, err)
+		}
+	})
+}

@@ -1,0 +1,286 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
+)
+
+func TestPlayableFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{Concurrency: 1})
+		paths := []codestory.Path{
+			codestory.MetadataPath(kilo), codestory.ChapterPath(kilo, 1), codestory.StoryAudioPath(kilo),
+			codestory.Path(kilo + "/cover.jpg"), codestory.ChapterPath(kilo, 2),
+		}
+		contents := []string{"{}", "one", "all of it", "c", "the second chapter, which is longer than the cover"}
+		for _, i := range []int{4, 3, 2, 1, 0} {
+			w.write(paths[i], contents[i])
+		}
+		w.upload(time.Second)
+		var want []string
+		for _, path := range paths {
+			want = append(want, path.Key())
+		}
+		if got := store.puts(); !slices.Equal(got, want) {
+			t.Errorf("uploaded in the order\n%q, want\n%q", got, want)
+		}
+	})
+}
+
+// One file that the store refuses holds up no other, and is tried again without end.
+func TestFailingFileIsNoHostage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		bad := codestory.ChapterPath(kilo, 1).Key()
+		store := &scripted{put: func(_ context.Context, key string) error {
+			if key == bad {
+				return errors.New("500")
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 30)
+		w.upload(time.Minute)
+		for _, path := range paths[1:] {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		w.upload(24 * time.Hour)
+		store.put = nil
+		w.upload(itemDelays.most + time.Minute)
+		if got := w.state(paths[0]); got != codestory.Synced {
+			t.Errorf("the file is %s after the store takes it", got)
+		}
+		if n := store.count("put " + bad); n < 24*6 || n > 24*60*2 {
+			t.Errorf("%d attempts in a day", n)
+		}
+	})
+}
+
+func TestRefusedFileWaitsForAPerson(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{put: func(context.Context, string) error {
+			return codestory.Block("the store refuses the name: rename the file", errors.New("400"))
+		}}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(24 * time.Hour)
+		f, err := w.queue.File(path)
+		if err != nil || f.State != codestory.Blocked || f.Reason != "the store refuses the name: rename the file" {
+			t.Errorf("file: %+v, %v", f, err)
+		}
+		if n := len(store.puts()); n != 1 {
+			t.Errorf("%d attempts at a file that is blocked", n)
+		}
+		if got := w.gate.verdict().state; got != codestory.RemoteOK {
+			t.Errorf("the store is %s over a file that it refuses", got)
+		}
+	})
+}
+
+// What this machine's disk does says nothing of the store.
+func TestReadErrorIsNotTheStoresFault(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		w.upload(time.Second)
+		for i, tc := range []struct {
+			err  error
+			want codestory.FileState
+		}{
+			{&readError{codestory.Block("the file cannot be read", os.ErrPermission)}, codestory.Blocked},
+			{&readError{errors.New("input/output error")}, codestory.Retrying},
+		} {
+			path := codestory.ChapterPath(kilo, i+1)
+			w.write(path, "content")
+			claim, err := w.queue.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			permit, err := w.gate.pass(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.conclude(t.Context(), claim, permit, remote.Object{}, tc.err); err != nil {
+				t.Error(err)
+			}
+			if got := w.state(path); got != tc.want {
+				t.Errorf("after %v the file is %s, want %s", tc.err, got, tc.want)
+			}
+		}
+		if got := w.gate.verdict().state; got != codestory.RemoteOK {
+			t.Errorf("the store is %s", got)
+		}
+	})
+}
+
+func TestGoneFileIsForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		if err := os.Remove(filepath.Join(w.tree.Dir(), string(path))); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Minute)
+		if _, err := w.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
+			t.Errorf("the file is still known: %v", err)
+		}
+		if got := store.puts(); len(got) != 0 {
+			t.Errorf("put %q", got)
+		}
+	})
+}
+
+// While the whole directory is away nothing in it is taken for deleted.
+func TestMissingDirectoryForgetsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		paths := chapters(w, 10)
+		away := w.tree.Dir() + ".away"
+		if err := os.Rename(w.tree.Dir(), away); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Hour)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Queued {
+				t.Errorf("%s is %s while the directory is away", path, got)
+			}
+		}
+		if err := os.Rename(away, w.tree.Dir()); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s after the directory is back", path, got)
+			}
+		}
+	})
+}
+
+// A file that changes while it is read is never visible, and waits to settle again.
+func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		path := codestory.ChapterPath(kilo, 1)
+		var name string
+		store := &scripted{put: func(context.Context, string) error {
+			return os.WriteFile(name, []byte("two"), 0o666)
+		}}
+		w := newWorld(t, store, Options{})
+		name = filepath.Join(w.tree.Dir(), string(path))
+		w.write(path, "one")
+		w.upload(time.Minute)
+		if content, ok := store.object(path.Key()); ok {
+			t.Errorf("the store has %q", content)
+		}
+		if got := w.state(path); got != codestory.Settling {
+			t.Errorf("the file is %s", got)
+		}
+		store.put = nil
+		w.settle(path)
+		w.upload(time.Minute)
+		if content, _ := store.object(path.Key()); content != "two" {
+			t.Errorf("the store has %q", content)
+		}
+	})
+}
+
+func TestTouchedFileIsNotSentAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(time.Second)
+		w.write(path, "one")
+		w.upload(time.Second)
+		if n := len(store.puts()); n != 1 {
+			t.Errorf("%d uploads of the same bytes", n)
+		}
+		w.write(path, "two")
+		w.upload(time.Second)
+		if content, _ := store.object(path.Key()); content != "two" || w.state(path) != codestory.Synced {
+			t.Errorf("after a change of the same size the store has %q, the file is %s", content, w.state(path))
+		}
+	})
+}
+
+// The first signal lets an upload finish; where that takes too long it is cut and waits again, untouched.
+func TestStopIsSoftThenHard(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		takes time.Duration
+		want  codestory.FileState
+	}{
+		{"finishes", drainTime - time.Second, codestory.Synced},
+		{"is cut", drainTime + time.Hour, codestory.Queued},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				store := &scripted{put: func(ctx context.Context, _ string) error {
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-time.After(tc.takes):
+						return nil
+					}
+				}}
+				w := newWorld(t, store, Options{})
+				path := codestory.ChapterPath(kilo, 1)
+				w.write(path, "one")
+				soft, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- w.Upload(soft, t.Context()) }()
+				synctest.Wait()
+				signal := time.Now()
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(signal); took > drainTime {
+					t.Errorf("stopping took %s", took)
+				}
+				f, err := w.queue.File(path)
+				if err != nil || f.State != tc.want || f.Attempt != 0 {
+					t.Errorf("the file is %s with %d attempts, want %s (%v)", f.State, f.Attempt, tc.want, err)
+				}
+			})
+		})
+	}
+}
+
+func TestHardStopCutsAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{put: func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		hard, cut := context.WithCancel(t.Context())
+		soft, stop := context.WithCancel(hard)
+		defer stop()
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, hard) }()
+		synctest.Wait()
+		began := time.Now()
+		cut()
+		<-ended
+		if took := time.Since(began); took != 0 {
+			t.Errorf("a hard stop took %s", took)
+		}
+		if got := w.state(path); got != codestory.Queued {
+			t.Errorf("the file is %s", got)
+		}
+	})
+}

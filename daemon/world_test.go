@@ -1,0 +1,218 @@
+package daemon
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+const (
+	kilo   = codestory.StoryID("3f0e8a52-6c1b-4d7e-9a34-5b2c8d917e06")
+	router = codestory.StoryID("b81d4f60-27a9-4c05-8e6f-d3a17c5902be")
+)
+
+// scripted is a store in memory that answers as its script says.
+type scripted struct {
+	check func() error                                // what Check answers; nil is well
+	put   func(ctx context.Context, key string) error // what Put answers after its bytes were read; nil is well
+
+	mu      sync.Mutex
+	objects map[string][]byte
+	calls   []string // method and key, in order
+}
+
+func (s *scripted) Info() remote.Info { return remote.Info{Kind: "memory", Endpoint: "test"} }
+
+func (s *scripted) called(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, what)
+}
+
+func (s *scripted) count(prefix string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if strings.HasPrefix(c, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *scripted) puts() (keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if key, ok := strings.CutPrefix(c, "put "); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (s *scripted) object(key string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.objects[key]
+	return string(b), ok
+}
+
+func (s *scripted) store(key, content string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.objects == nil {
+		s.objects = map[string][]byte{}
+	}
+	s.objects[key] = []byte(content)
+}
+
+func (s *scripted) Check(context.Context) error {
+	s.called("check")
+	if s.check == nil {
+		return nil
+	}
+	return s.check()
+}
+
+func (s *scripted) Put(ctx context.Context, key string, src remote.Source, _ remote.PutOptions) (remote.Object, error) {
+	s.called("put " + key)
+	b, err := io.ReadAll(io.NewSectionReader(src, 0, src.Size()))
+	if err != nil {
+		return remote.Object{}, err
+	}
+	if s.put != nil {
+		if err := s.put(ctx, key); err != nil {
+			return remote.Object{}, err
+		}
+	}
+	if err := errors.Join(src.Check(), ctx.Err()); err != nil {
+		return remote.Object{}, err
+	}
+	s.store(key, string(b))
+	return describeBytes(key, b), nil
+}
+
+func describeBytes(key string, b []byte) remote.Object {
+	sum := md5.Sum(b)
+	digest := hex.EncodeToString(sum[:])
+	return remote.Object{Key: key, Size: int64(len(b)), ETag: digest, MD5: digest}
+}
+
+func (s *scripted) Stat(_ context.Context, key string) (remote.Object, error) {
+	s.called("stat " + key)
+	content, ok := s.object(key)
+	if !ok {
+		return remote.Object{}, fmt.Errorf("%s: %w", key, codestory.ErrNotFound)
+	}
+	return describeBytes(key, []byte(content)), nil
+}
+
+func (s *scripted) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
+	object, err := s.Stat(ctx, key)
+	if err != nil {
+		return nil, remote.Object{}, err
+	}
+	content, _ := s.object(key)
+	rest := strings.NewReader(content[offset:])
+	if length < 0 {
+		return io.NopCloser(rest), object, nil
+	}
+	return io.NopCloser(io.LimitReader(rest, length)), object, nil
+}
+
+// world is a daemon with its directory and database, and no watcher that runs: files are enqueued by hand.
+type world struct {
+	*Daemon
+	t     *testing.T
+	store *scripted
+}
+
+func newWorld(t *testing.T, store *scripted, opts Options) *world {
+	t.Helper()
+	tree, err := watch.OpenTree(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tree.Close() })
+	q, err := queue.Open(filepath.Join(t.TempDir(), "db"), store.Info().Destination(), queue.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = q.Close() })
+	return &world{New(tree, q, store, opts), t, store}
+}
+
+// write writes a file and, as the watcher does, hands it on.
+func (w *world) write(path codestory.Path, content string) {
+	w.t.Helper()
+	name := filepath.Join(w.tree.Dir(), filepath.FromSlash(string(path)))
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle(path)
+}
+
+func (w *world) settle(path codestory.Path) {
+	w.t.Helper()
+	version, err := w.tree.Stat(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	change := watch.Change{Name: string(path), Path: path, Version: version}
+	if err := (intake{w.Daemon}).Settled(w.t.Context(), []watch.Change{change}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// upload runs the uploads for that long and stops them.
+func (w *world) upload(d time.Duration) {
+	w.t.Helper()
+	soft, stop := context.WithTimeout(w.t.Context(), d)
+	defer stop()
+	if err := w.Upload(soft, w.t.Context()); err != nil {
+		w.t.Errorf("Upload: %v", err)
+	}
+}
+
+func (w *world) state(path codestory.Path) codestory.FileState {
+	w.t.Helper()
+	f, err := w.queue.File(path)
+	if err != nil {
+		w.t.Fatalf("file %s: %v", path, err)
+	}
+	return f.State
+}
+
+// inBubble runs a test on fake time.
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
+func chapters(w *world, n int) (paths []codestory.Path) {
+	for i := range n {
+		path := codestory.ChapterPath(kilo, i+1)
+		w.write(path, fmt.Sprintf("chapter %d", i+1))
+		paths = append(paths, path)
+	}
+	return paths
+}
