@@ -1,0 +1,3 @@
+package rclone
+
+var tasks = map[string]func() int{}

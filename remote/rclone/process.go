@@ -1,0 +1,114 @@
+package rclone
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/config"
+	"github.com/rclone/rclone/fs/config/configfile"
+)
+
+// process is what rclone keeps once for the process, and therefore so must we. rclone guards none of it, so each part
+// is set once, before rclone has a reason to read it.
+var process struct {
+	logs   sync.Once
+	logger atomic.Pointer[slog.Logger]
+
+	config    sync.Once
+	configErr error
+}
+
+// logTo sends what rclone logs to logger from now on; nil discards it.
+func logTo(logger *slog.Logger) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	process.logger.Store(logger)
+	process.logs.Do(func() { fs.SetLogger(logHandler{}) })
+}
+
+// logHandler passes rclone's log on. rclone returns its errors too, so most of it is for whoever debugs; what it
+// calls an error may be something that it tells nobody else, such as a token that it could not save.
+type logHandler struct{}
+
+func level(of slog.Level) slog.Level {
+	if of >= slog.LevelError {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+func (logHandler) Enabled(ctx context.Context, of slog.Level) bool {
+	return process.logger.Load().Enabled(ctx, level(of))
+}
+
+func (logHandler) Handle(ctx context.Context, r slog.Record) error {
+	attrs := []slog.Attr{slog.String("message", strings.TrimSpace(r.Message))}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "object" {
+			attrs = append(attrs, a)
+		}
+		return true
+	})
+	process.logger.Load().LogAttrs(ctx, level(r.Level), "rclone says", attrs...)
+	return nil
+}
+
+func (h logHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h logHandler) WithGroup(string) slog.Handler      { return h }
+
+// loadConfig reads the user's rclone.conf, where rclone itself looks for it or where RCLONE_CONFIG says. It is done
+// once; a change to the file is picked up by rclone. Without a file there are the remotes of the environment only.
+//
+// rclone ends the process where its own loading fails, and asks on the terminal for a password that it has not got;
+// so it is loaded here first, with asking switched off.
+func loadConfig() error {
+	process.config.Do(func() { process.configErr = loadConfigFile() })
+	return process.configErr
+}
+
+func loadConfigFile() error {
+	if path := os.Getenv("RCLONE_CONFIG"); path != "" {
+		if err := config.SetConfigPath(path); err != nil {
+			return fmt.Errorf("RCLONE_CONFIG names %s: %w", path, err)
+		}
+	}
+	fs.GetConfig(context.Background()).AskPassword = false
+	configfile.Install()
+	err := config.Data().Load()
+	path := config.GetConfigPath()
+	switch {
+	case err == nil || errors.Is(err, config.ErrorConfigFileNotFound):
+		config.LoadedData() // so that rclone takes it for loaded, which it notes without a lock
+		return nil
+	case encrypted(path) && os.Getenv("RCLONE_CONFIG_PASS") == "":
+		return fmt.Errorf("rclone's configuration %s is encrypted: set RCLONE_CONFIG_PASS to its password", path)
+	case encrypted(path):
+		return fmt.Errorf("rclone's configuration %s is encrypted: RCLONE_CONFIG_PASS is not its password: %w", path, err)
+	}
+	return fmt.Errorf("reading rclone's configuration: %w", err)
+}
+
+// encrypted reports whether the file is one that rclone encrypted: its first line that is no comment says so.
+func encrypted(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ";") {
+			return strings.HasPrefix(line, "RCLONE_ENCRYPT_V")
+		}
+	}
+	return false
+}

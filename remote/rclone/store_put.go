@@ -1,0 +1,155 @@
+package rclone
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/hash"
+	"github.com/rclone/rclone/fs/object"
+
+	"github.com/codestory/codestoryd/remote"
+)
+
+// Put implements remote.Store. The proof is the checksum that the backend has of the object, of whatever kind it
+// knows; where it knows none, the object is read back.
+func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
+	body := remote.NewBody(src)
+	defer body.Close()
+	object, err := s.put(ctx, key, body, src.Size(), opts)
+	if err != nil {
+		return remote.Object{}, fmt.Errorf("storing %s: %w", key, failure(ctx, s.endpoint, body, err))
+	}
+	object.MD5 = body.Sum()
+	return object, nil
+}
+
+func (s *Store) put(ctx context.Context, key string, body *remote.Body, size int64, opts remote.PutOptions) (remote.Object, error) {
+	name, err := objectName(key)
+	if err != nil {
+		return remote.Object{}, err
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return remote.Object{}, err
+	}
+	ctx = fs.CopyConfig(ctx, s.base)
+	place := name
+	if c.growing {
+		place = path.Join(uploads, rand.Text())
+	}
+	file, err := s.send(ctx, c, place, body, size, opts)
+	if err == nil && c.growing {
+		var moved fs.Object
+		if err = ctx.Err(); err == nil {
+			moved, err = c.Features().Move(ctx, file, name)
+		}
+		if err == nil {
+			file = moved
+		}
+	}
+	if err != nil {
+		if c.growing {
+			c.discard(ctx, place)
+		}
+		return remote.Object{}, err
+	}
+	return c.describe(ctx, key, file)
+}
+
+// send uploads the body to place and proves that it is there.
+func (s *Store) send(ctx context.Context, c *connection, place string, body *remote.Body, size int64, opts remote.PutOptions) (fs.Object, error) {
+	digest, err := hash.NewMultiHasherTypes(hash.NewHashSet(c.checksum))
+	if err != nil {
+		return nil, err
+	}
+	in := &stream{ctx: ctx, body: body, digest: digest}
+	if !c.Features().IsLocal {
+		in.limiter = s.limiter
+	}
+	info := object.NewStaticObjectInfo(place, time.Now(), size, true, nil, c.Fs)
+	info.WithMimeType(opts.ContentType)
+	upload := ctx
+	if len(opts.Metadata) > 0 && c.Features().UserMetadata {
+		var config *fs.ConfigInfo
+		upload, config = fs.AddConfig(ctx)
+		config.Metadata = true
+		info.WithMetadata(opts.Metadata)
+	}
+	file, err := c.Put(upload, in, info)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prove(ctx, file, body, size, digest); err != nil {
+		if errors.Is(err, errDiffers) {
+			_ = file.Remove(context.WithoutCancel(ctx)) // better none than a broken one; the next attempt replaces it
+		}
+		return nil, err
+	}
+	return file, nil
+}
+
+// prove holds what the backend says of the object against what was sent.
+func (c *connection) prove(ctx context.Context, file fs.Object, body *remote.Body, size int64, digest *hash.MultiHasher) error {
+	if !body.Complete() {
+		return errIncomplete
+	}
+	if file.Size() >= 0 && file.Size() != size {
+		return fmt.Errorf("%w: %d bytes instead of %d", errDiffers, file.Size(), size)
+	}
+	if c.checksum != hash.None {
+		want, err := digest.SumString(c.checksum, false)
+		if err != nil {
+			return err
+		}
+		got, err := c.sum(ctx, file)
+		if err != nil {
+			return err
+		}
+		if got != "" && got != want {
+			return fmt.Errorf("%w: %v %s instead of %s", errDiffers, c.checksum, got, want)
+		}
+		if got != "" {
+			return nil
+		}
+	}
+	got, err := readBack(ctx, file)
+	if err != nil {
+		return err
+	}
+	if got != body.Sum() {
+		return fmt.Errorf("%w: read back, their MD5 is %s instead of %s", errDiffers, got, body.Sum())
+	}
+	return nil
+}
+
+// readBack is the MD5 of what the store gives out.
+func readBack(ctx context.Context, file fs.Object) (string, error) {
+	body, err := file.Open(ctx)
+	if err != nil {
+		return "", fmt.Errorf("reading it back: %w", err)
+	}
+	defer body.Close()
+	digest := md5.New()
+	if _, err := io.Copy(digest, body); err != nil {
+		return "", fmt.Errorf("reading it back: %w", err)
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// discard removes a temporary, where the backend has not done so itself. It is done even where our own context has
+// ended, but not for long.
+func (c *connection) discard(ctx context.Context, place string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if file, err := c.NewObject(ctx, place); err == nil {
+		_ = file.Remove(ctx)
+	}
+}

@@ -1,0 +1,96 @@
+package rclone
+
+import (
+	"crypto/rand"
+	"testing"
+
+	"github.com/rclone/rclone/fs"
+
+	"github.com/codestory/codestoryd/remote"
+	"github.com/codestory/codestoryd/remote/remotetest"
+)
+
+func newFolder(t *testing.T) *Folder {
+	t.Helper()
+	folder, err := NewFolder(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func newStore(t *testing.T, name string) *Store {
+	t.Helper()
+	store, err := New(t.Context(), name, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestFolder(t *testing.T) {
+	t.Parallel()
+	remotetest.TestStore(t, func(t *testing.T) remote.Store { return newFolder(t) }, remotetest.Options{
+		Metadata: func(t *testing.T, store remote.Store, key string) map[string]string {
+			folder := store.(*Folder)
+			object, err := folder.Stat(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, err := folder.readSidecar(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, ok := kept.of(object.Size, object.Modified)
+			if !ok {
+				t.Fatalf("%+v does not describe %+v", kept, object)
+			}
+			return v.Metadata
+		},
+	})
+}
+
+// on returns a store that is empty: a path of the remote that nobody else uses.
+func on(name string) func(t *testing.T) remote.Store {
+	return func(t *testing.T) remote.Store { return newStore(t, name+":"+rand.Text()) }
+}
+
+func TestMemoryRemote(t *testing.T) {
+	t.Parallel()
+	remotetest.TestStore(t, on("mem"), remotetest.Options{NoMetadata: "rclone's memory backend keeps none"})
+}
+
+func TestDiskRemote(t *testing.T) {
+	t.Parallel()
+	remotetest.TestStore(t, on("disk"), remotetest.Options{
+		NoContentType: "rclone's local backend keeps none",
+		Metadata:      userMetadata,
+	})
+}
+
+func TestCryptRemote(t *testing.T) {
+	t.Parallel()
+	remotetest.TestStore(t, on("secret"), remotetest.Options{
+		NoLongKey:     "an encrypted name is longer than the name",
+		NoContentType: "rclone's local backend keeps none",
+		Metadata:      userMetadata,
+	})
+}
+
+// userMetadata reads it as rclone does.
+func userMetadata(t *testing.T, store remote.Store, key string) map[string]string {
+	s := store.(*Store)
+	c, err := s.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, _, err := s.find(t.Context(), c, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metadata, err := fs.GetMetadata(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metadata
+}
