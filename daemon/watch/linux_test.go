@@ -1,0 +1,141 @@
+package watch
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// asNobody runs f as a user who owns nothing.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can look through another user's eyes")
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its user with it
+		none := [2]unix.CapUserData{}
+		err := errors.Join(unix.Setfsuid(65534),
+			unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]))
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openToAll lets everybody into t.TempDir(), which tests keep to themselves.
+func openToAll(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWritersOf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	openToAll(t, dir)
+	name := filepath.Join(dir, "file")
+	write(t, name, "x")
+	probe := func() writers {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Error(err)
+			return writersUnknown
+		}
+		defer f.Close()
+		return writersOf(f)
+	}
+	if got := probe(); got != writersNone {
+		t.Skipf("the file system of %s gives no leases", name)
+	}
+	w, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := probe(); got != writersSome {
+		t.Errorf("with a writer: %v, want writersSome", got)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, func() {
+		if got := probe(); got != writersUnknown {
+			t.Errorf("of another user's file: %v, want writersUnknown", got)
+		}
+	})
+	// The lease was let go of: a writer that does not wait gets in.
+	w, err = os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatalf("a writer after the probe: %v", err)
+	}
+	_ = w.Close()
+}
+
+func TestADirectoryThatCannotBeReadDoesNotEndTheWalk(t *testing.T) {
+	t.Parallel()
+	tree := openTree(t)
+	openToAll(t, tree.Dir())
+	put(t, tree.Dir(), storyA+"/closed/a.txt")
+	put(t, tree.Dir(), storyA+"/unsearchable/a.txt")
+	put(t, tree.Dir(), storyB+"/open.txt")
+	for name, mode := range map[string]os.FileMode{"closed": 0o700, "unsearchable": 0o744} {
+		if err := os.Chmod(filepath.Join(tree.Dir(), storyA, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asNobody(t, func() {
+		var files []string
+		unreadable := make(map[string]error)
+		err := tree.Walk(t.Context(), Rules{}, func(e Entry) error {
+			if e.Err != nil {
+				unreadable[e.Name] = e.Err
+			} else {
+				files = append(files, e.Name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if len(files) != 1 || files[0] != storyB+"/open.txt" {
+			t.Errorf("files %q, want the one that can be read", files)
+		}
+		for _, name := range []string{storyA + "/closed/", storyA + "/unsearchable/"} {
+			if !errors.Is(unreadable[name], fs.ErrPermission) {
+				t.Errorf("%s: %v, want a permission error", name, unreadable[name])
+			}
+		}
+		ignored, err := tree.Ignored(t.Context(), Rules{}, 10)
+		if err != nil || len(ignored) != 2 {
+			t.Errorf("Ignored = %v, %v, want both directories", ignored, err)
+		}
+	})
+}
+
+func TestOpenTreeOfAnUnreadableDirectorySaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	openToAll(t, dir)
+	dir = filepath.Join(dir, "output")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, func() {
+		_, err := OpenTree(dir)
+		if !errors.Is(err, ErrDirMissing) || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("OpenTree = %v, want ErrDirMissing and the permission", err)
+		}
+	})
+}

@@ -1,0 +1,29 @@
+package watch
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/codestory/codestoryd"
+)
+
+// openFlags open a file to read it. A pipe that was put in a file's place does not hang the open.
+const openFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+
+// errNoName is how the system says that no file can have such a name.
+const errNoName = syscall.ENAMETOOLONG
+
+func versionOf(info os.FileInfo) codestory.Version {
+	v := codestory.Version{Size: info.Size(), ModTime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		v.ChangeTime, v.Inode = st.Ctimespec.Nano(), st.Ino
+	}
+	return v
+}
+
+func fileIDOf(info os.FileInfo) fileID {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fileID{device: uint64(st.Dev), inode: st.Ino}
+	}
+	return fileID{}
+}

@@ -1,0 +1,317 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/codestory/codestoryd"
+)
+
+// ErrDirMissing is wrapped where the output directory itself is gone, replaced or unreadable. It says nothing about
+// the files in it: they may be back with it.
+var ErrDirMissing = errors.New("the output directory cannot be read")
+
+// Tree is the output directory. It is only read, and only through a handle that no name can leave. All methods may
+// be called at the same time.
+type Tree struct {
+	dir string // absolute, without symlinks
+
+	mu   sync.RWMutex
+	root *os.Root
+	info os.FileInfo // of root
+}
+
+// OpenTree opens the directory, which has to be there. Its errors are sentences for people. The caller closes.
+func OpenTree(dir string) (*Tree, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the output directory %s: %w", dir, err)
+	}
+	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = resolved
+	}
+	root, info, err := openDir(abs)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{dir: abs, root: root, info: info}, nil
+}
+
+// openDir opens the directory and makes sure that it can be read.
+func openDir(dir string) (*os.Root, os.FileInfo, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, nil, dirError(dir, err)
+	}
+	if !info.IsDir() {
+		return nil, nil, dirError(dir, errors.New("it is not a directory: name another one, or move it away"))
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, dirError(dir, err)
+	}
+	if info, err = readable(root); err != nil {
+		_ = root.Close()
+		return nil, nil, dirError(dir, err)
+	}
+	return root, info, nil
+}
+
+func readable(root *os.Root) (os.FileInfo, error) {
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, err
+	}
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	if _, err := d.Readdirnames(1); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return info, nil
+}
+
+func dirError(dir string, err error) error {
+	err = cause(err)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %s: %w: give this user the right to read it", ErrDirMissing, dir, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrDirMissing, dir, err)
+}
+
+// Close lets go of the directory. Files opened from it stay open.
+func (t *Tree) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.root.Close(); err != nil {
+		return fmt.Errorf("closing the output directory: %w", err)
+	}
+	return nil
+}
+
+// Dir is the directory's absolute path, without symlinks.
+func (t *Tree) Dir() string { return t.dir }
+
+// Stat is the version of the file at path. The error wraps codestory.ErrNotFound where there is none, where it is no
+// regular file, and where a symlink leads to it.
+func (t *Tree) Stat(path codestory.Path) (codestory.Version, error) { return t.version(string(path)) }
+
+// Open opens the file at path to read it. Errors as with Stat. The caller closes.
+func (t *Tree) Open(path codestory.Path) (*File, error) { return t.open(string(path)) }
+
+// version is Stat for a name as it is on the disk, which may be none that can be stored.
+func (t *Tree) version(name string) (codestory.Version, error) {
+	info, err := t.lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = t.wrap(name, errNotRegular)
+	}
+	if err != nil {
+		return codestory.Version{}, err
+	}
+	return versionOf(info), nil
+}
+
+// lstat describes what is at name, below directories that are no symlinks.
+func (t *Tree) lstat(name string) (os.FileInfo, error) {
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(base)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	return info, nil
+}
+
+func (t *Tree) open(name string) (*File, error) {
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	defer dir.Close()
+	file, info, err := openRegular(dir, base)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	return &File{tree: t, name: name, file: file, info: info}, nil
+}
+
+var (
+	errNotName    = errors.New("not the name of a file below a directory")
+	errNotRegular = errors.New("not a regular file")
+	errNotDir     = errors.New("not a directory, or a symlink to one")
+	errSwapped    = errors.New("replaced while it was opened")
+)
+
+// parent opens the directory that name is in, and says what name is called there. The caller closes.
+func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
+	local, err := localName(name)
+	if err != nil {
+		return nil, "", err
+	}
+	t.mu.RLock()
+	dir, err = t.root.OpenRoot(".")
+	t.mu.RUnlock()
+	if err != nil {
+		return nil, "", err
+	}
+	elements := strings.Split(local, string(filepath.Separator))
+	last := len(elements) - 1
+	for _, e := range elements[:last] {
+		info, err := dir.Lstat(e)
+		var child *os.Root
+		if err == nil {
+			child, err = openSubdir(dir, e, info)
+		}
+		_ = dir.Close()
+		if err != nil {
+			return nil, "", err
+		}
+		dir = child
+	}
+	return dir, elements[last], nil
+}
+
+// localName spells name as this system does. On Windows it refuses what is more than a name there: "\", "C:", "NUL".
+func localName(name string) (string, error) {
+	if !utf8.ValidString(name) {
+		return filepath.FromSlash(name), nil // as a directory listed it: Localize knows UTF-8 only
+	}
+	local, err := filepath.Localize(name)
+	if err != nil {
+		return "", errNotName
+	}
+	return local, nil
+}
+
+// openSubdir opens the directory that Lstat described as info, and no symlink in its place.
+func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error) {
+	if !info.IsDir() {
+		return nil, errNotDir
+	}
+	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot hang it
+	if err != nil {
+		return nil, err
+	}
+	opened, err := dir.Stat(".")
+	if err == nil && !os.SameFile(info, opened) {
+		err = errSwapped
+	}
+	if err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+// openRegular opens a regular file, and no symlink to one.
+func openRegular(dir *os.Root, base string) (*os.File, os.FileInfo, error) {
+	info, err := dir.Lstat(base)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errNotRegular
+	}
+	file, err := dir.OpenFile(base, openFlags, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := file.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = errSwapped
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, opened, nil
+}
+
+// wrap says what err is about, which a look at name returned. It wraps codestory.ErrNotFound where there is no such
+// file, but ErrDirMissing where that is because the whole directory is not there.
+func (t *Tree) wrap(name string, err error) error {
+	err = cause(err)
+	if !absent(err) {
+		return fmt.Errorf("looking at %q: %w", name, err)
+	}
+	if missing := t.present(); missing != nil {
+		return fmt.Errorf("looking at %q: %w", name, missing)
+	}
+	return fmt.Errorf("%w: %q: %w", codestory.ErrNotFound, name, err)
+}
+
+// cause is err without the name that the system was asked about, which is relative to a directory below.
+func cause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// absent reports whether err says that there is no such file.
+func absent(err error) bool {
+	for _, target := range []error{
+		fs.ErrNotExist, errNotName, errNotRegular, errNotDir, errSwapped, errNoName,
+		syscall.ENOTDIR, syscall.ELOOP,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// present returns nil while the directory that is open is the one that its path leads to.
+func (t *Tree) present() error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	info, err := os.Stat(t.dir)
+	if err != nil {
+		return dirError(t.dir, err)
+	}
+	if !os.SameFile(info, t.info) {
+		return dirError(t.dir, errors.New("another one is in its place"))
+	}
+	return nil
+}
+
+// check returns nil while present does and the directory can be read.
+func (t *Tree) check() error {
+	root, _, err := openDir(t.dir)
+	if err != nil {
+		return err
+	}
+	_ = root.Close()
+	return t.present()
+}
+
+// reopen makes sure that the directory that the path leads to is open and readable, whether or not it is the one that
+// was open before. An open handle keeps its inode number from being given to another directory, so that the comparison
+// holds.
+func (t *Tree) reopen() error {
+	root, info, err := openDir(t.dir)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if os.SameFile(info, t.info) {
+		return root.Close()
+	}
+	old := t.root
+	t.root, t.info = root, info
+	return old.Close()
+}
