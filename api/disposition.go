@@ -29,15 +29,12 @@ func (s *server) attachment(ctx context.Context, p codestory.Path) string {
 	return attachmentNamed(downloadName(title, p))
 }
 
-// downloadName is "My story.mp3", "My story - chapter 01.mp3" or "My story - cover.jpg".
+// downloadName is "My story.mp3" or "My story - chapter 01.mp3".
 func downloadName(title string, p codestory.Path) string {
-	if p == codestory.StoryAudioPath(p.Story()) {
-		return title + ".mp3"
-	}
 	if n := p.Chapter(); n > 0 {
-		return fmt.Sprintf("%s - chapter %02d.mp3", title, n)
+		title += fmt.Sprintf(" - chapter %02d", n)
 	}
-	return title + " - " + safeName(path.Base(string(p)))
+	return safeName(title + path.Ext(string(p)))
 }
 
 // safeName makes one line of text that every file system takes as part of a name.

@@ -37,7 +37,8 @@ func (l hostList) allows(hostport string) bool {
 	if host == "" {
 		return false
 	}
-	if addr, err := netip.ParseAddr(host); err == nil && (addr.Is4() && addr.IsLoopback() || addr == netip.IPv6Loopback()) {
+	if addr, err := netip.ParseAddr(host); err == nil && (addr.Is4() && addr.IsLoopback() ||
+		addr == netip.IPv6Loopback()) {
 		return true
 	}
 	_, listed := l[host]

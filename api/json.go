@@ -40,7 +40,10 @@ func readJSON(r *http.Request, v any) error {
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
 	if err == nil {
-		if _, more := dec.Token(); more != io.EOF {
+		switch _, err = dec.Token(); err {
+		case io.EOF:
+			return nil
+		case nil:
 			err = errors.New("something follows the JSON value")
 		}
 	}
@@ -48,8 +51,5 @@ func readJSON(r *http.Request, v any) error {
 		return newProblem(http.StatusRequestEntityTooLarge, "body_too_large",
 			"the body has more than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
 	}
-	if err != nil {
-		return badRequest("invalid_body", "the body does not fit: "+err.Error())
-	}
-	return nil
+	return badRequest("invalid_body", "the body does not fit: "+err.Error())
 }

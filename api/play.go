@@ -72,6 +72,10 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, path codestor
 	if err != nil {
 		return err
 	}
+	mendRange(r.Header, content.Size)
+	if severalRanges(r.Header) {
+		content.ReadSeekCloser = &serialContent{content: content.ReadSeekCloser}
+	}
 	defer content.Close()
 	contentType := path.ContentType()
 	h := w.Header()
@@ -82,9 +86,6 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, path codestor
 	}
 	if !inert(contentType) {
 		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	}
-	if unit := r.Header.Get("Range"); !strings.HasPrefix(unit, "bytes=") {
-		r.Header.Del("Range") // a unit that is not understood is ignored (RFC 9110, section 14.2)
 	}
 	file := &fileWriter{ResponseWriter: w}
 	http.ServeContent(file, r, "", content.Modified, content.ReadSeekCloser)

@@ -28,7 +28,8 @@ func intParam(q url.Values, name string, fallback, least, most uint64) (uint64, 
 	}
 	n, err := strconv.ParseUint(q.Get(name), 10, 64)
 	if err != nil || n < least || n > most {
-		return 0, badRequest("invalid_parameter", fmt.Sprintf("%s has to be a whole number from %d to %d", name, least, most))
+		return 0, badRequest("invalid_parameter", fmt.Sprintf("%s has to be a whole number from %d to %d", name,
+			least, most))
 	}
 	return n, nil
 }

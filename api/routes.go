@@ -119,6 +119,3 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	w.started = true
 	return io.Copy(w.ResponseWriter, src)
 }
-
-// Unwrap is for http.ResponseController.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -96,7 +96,8 @@ func (c *Client) Story(ctx context.Context, id codestory.StoryID) (codestory.Sto
 
 // Audio makes a link to a chapter, or with chapter 0 to the whole story. It lasts for expires, in whole seconds from 1 s
 // to 7 days; 0 leaves that to the daemon.
-func (c *Client) Audio(ctx context.Context, id codestory.StoryID, chapter int, expires time.Duration) (codestory.Link, error) {
+func (c *Client) Audio(ctx context.Context, id codestory.StoryID, chapter int,
+	expires time.Duration) (codestory.Link, error) {
 	path := storyPath(id)
 	if chapter != 0 {
 		path += "/chapters/" + strconv.Itoa(chapter)

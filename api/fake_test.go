@@ -1,0 +1,267 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/api"
+)
+
+// file is a file of the library in memory.
+type file struct {
+	data          []byte
+	local, stored bool
+}
+
+func (f file) etag() string { sum := sha256.Sum256(f.data); return hex.EncodeToString(sum[:8]) }
+
+var modified = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+
+// library is a Library in memory, with a store that links to storeURL.
+type library struct {
+	storeURL string
+
+	mu      sync.Mutex
+	stories map[codestory.StoryID]codestory.Story
+	files   map[codestory.Path]file
+	down    bool           // the store does not answer
+	noLinks bool           // the store makes no links
+	fault   error          // of the store's links
+	ends    *time.Duration // how long the store's links last at most
+	asked   []string       // what was looked up
+	panics  any
+}
+
+func (l *library) enter(what string, args ...any) func() {
+	l.mu.Lock()
+	l.asked = append(l.asked, fmt.Sprintf(what, args...))
+	if l.panics != nil {
+		defer l.mu.Unlock()
+		panic(l.panics)
+	}
+	return l.mu.Unlock
+}
+
+// takeAsked returns what was looked up since the last call.
+func (l *library) takeAsked() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	asked := l.asked
+	l.asked = nil
+	return asked
+}
+
+// change changes the library while a server reads it.
+func (l *library) change(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+func (l *library) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
+	defer l.enter("stories")()
+	var all []codestory.Story
+	for _, s := range l.stories {
+		if owner == nil || s.UserID == *owner {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b codestory.Story) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	from := 0
+	if cursor != "" {
+		var err error
+		if from, err = strconv.Atoi(cursor); err != nil || from > len(all) {
+			return codestory.StoryPage{}, fmt.Errorf("list: %w", codestory.ErrCursor)
+		}
+	}
+	page := codestory.StoryPage{Stories: all[from:min(from+limit, len(all))]}
+	if from+limit < len(all) {
+		page.NextCursor = new(strconv.Itoa(from + limit))
+	}
+	return page, nil
+}
+
+func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
+	story, err := l.Story(ctx, id)
+	return story.UserID, err
+}
+
+func (l *library) Story(_ context.Context, id codestory.StoryID) (codestory.Story, error) {
+	defer l.enter("story %s", id)()
+	story, ok := l.stories[id]
+	if !ok {
+		return story, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	}
+	return story, nil
+}
+
+func (l *library) Locate(_ context.Context, path codestory.Path) (api.Location, error) {
+	defer l.enter("locate %s", path)()
+	f := l.files[path]
+	if l.down && !f.local {
+		return api.Location{}, fmt.Errorf("locate: %w", codestory.ErrUnavailable)
+	}
+	if !f.local && !f.stored {
+		return api.Location{}, fmt.Errorf("locate: %w", codestory.ErrNotFound)
+	}
+	loc := api.Location{Size: int64(len(f.data)), Local: f.local, Stored: f.stored && !l.down}
+	if f.stored {
+		loc.ETag = f.etag()
+	}
+	return loc, nil
+}
+
+func (l *library) Presign(_ context.Context, path codestory.Path, req api.LinkRequest) (string, time.Time, error) {
+	defer l.enter("presign %s", path)()
+	if l.noLinks {
+		return "", time.Time{}, fmt.Errorf("presign: %w", codestory.ErrNoLinks)
+	}
+	if l.fault != nil {
+		return "", time.Time{}, l.fault
+	}
+	lasts := req.Expires
+	if l.ends != nil {
+		lasts = min(lasts, *l.ends)
+	}
+	q := url.Values{"method": {req.Method}, "disposition": {req.Disposition}, "signature": {"store-secret"}}
+	return l.storeURL + "/" + path.Key() + "?" + q.Encode(), time.Now().Add(lasts), nil
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }
+
+func (l *library) Open(_ context.Context, path codestory.Path) (*api.Content, error) {
+	defer l.enter("open %s", path)()
+	f := l.files[path]
+	if !f.local && l.down {
+		return nil, fmt.Errorf("open: %w", codestory.ErrUnavailable)
+	}
+	if !f.local && !f.stored {
+		return nil, fmt.Errorf("open: %w", codestory.ErrNotFound)
+	}
+	return &api.Content{
+		ReadSeekCloser: nopCloser{bytes.NewReader(f.data)}, Size: int64(len(f.data)), Modified: modified, ETag: f.etag(),
+	}, nil
+}
+
+// serveObject is the store: it answers the links that Presign made, each for its method.
+func (l *library) serveObject(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	f, ok := l.files[codestory.Path(strings.TrimPrefix(r.URL.Path, "/"+codestory.KeyPrefix))]
+	l.mu.Unlock()
+	q := r.URL.Query()
+	if !ok || !f.stored || q.Get("method") != r.Method || q.Get("signature") != "store-secret" ||
+		r.Header.Get("Authorization") != "" {
+		http.Error(w, "AccessDenied", http.StatusForbidden)
+		return
+	}
+	w.Header().Set("Content-Type", "audio/mpeg")
+	w.Header().Set("Content-Disposition", q.Get("disposition"))
+	http.ServeContent(w, r, "", modified, bytes.NewReader(f.data))
+}
+
+func newStore(l *library) *httptest.Server {
+	store := httptest.NewServer(http.HandlerFunc(l.serveObject))
+	l.storeURL = store.URL
+	return store
+}
+
+// access is an Access in memory.
+type access struct {
+	mu      sync.Mutex
+	tokens  map[string]codestory.Token // by secret
+	diskErr error
+}
+
+func (a *access) Identify(secret string) (codestory.Token, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.tokens[secret]
+	return t, ok
+}
+
+func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
+
+func (a *access) PlayKey(id codestory.StoryID) string { return "KEY-" + string(id)[:8] }
+
+func (a *access) Tokens() []codestory.Token {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []codestory.Token
+	for secret, t := range a.tokens {
+		if secret != ownerToken {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(x, y codestory.Token) int { return strings.Compare(x.Name, y.Name) })
+	return list
+}
+
+func (a *access) AddToken(t codestory.Token) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.diskErr != nil {
+		return "", a.diskErr
+	}
+	if t.Name == "owner" {
+		return "", errors.New(`"owner" is no name for a token`)
+	}
+	t.CreatedAt = modified
+	secret := "secret-of-" + t.Name
+	a.tokens[secret] = t
+	return secret, nil
+}
+
+func (a *access) RemoveToken(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for secret, t := range a.tokens {
+		if t.Name == name && secret != ownerToken {
+			delete(a.tokens, secret)
+			return nil
+		}
+	}
+	return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
+}
+
+// monitor is a Monitor in memory.
+type monitor struct {
+	mu       sync.Mutex
+	ignored  []codestory.Ignored
+	notReady error
+	fault    error
+}
+
+func (m *monitor) Status(context.Context) (codestory.Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return codestory.Status{Running: true, Version: "1.2.3", Dir: "/out", Remote: codestory.RemoteStatus{
+		Kind: "local", State: codestory.RemoteOK}}, m.fault
+}
+
+func (m *monitor) Ignored(_ context.Context, limit int) ([]codestory.Ignored, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ignored[:min(limit, len(m.ignored))], nil
+}
+
+func (m *monitor) Ready(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.notReady
+}
