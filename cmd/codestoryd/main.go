@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -25,7 +24,8 @@ const (
 
 func main() {
 	soft, hard, release := signals(context.Background())
-	code := run(soft, hard, os.Args[1:], os.Stdout, os.Stderr)
+	p := &program{soft: soft, hard: hard, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
+	code := p.run(os.Args[1:])
 	release()
 	os.Exit(code)
 }
@@ -52,17 +52,16 @@ func signals(parent context.Context) (soft, hard context.Context, release func()
 }
 
 // run runs one command line and returns its exit code. What went wrong is one line on stderr.
-func run(soft, hard context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{soft: soft, hard: hard, getenv: os.Getenv, stdout: stdout, stderr: stderr}
+func (p *program) run(args []string) int {
 	root := p.command()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(soft)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(p.soft)
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "codestoryd: "+oneLine(err.Error()))
+	fmt.Fprintln(p.stderr, "codestoryd: "+oneLine(err.Error()))
 	switch {
 	case errors.Is(err, errNotRunning):
 		return exitNotRunning

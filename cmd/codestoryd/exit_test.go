@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// invoke runs a command line in this process, as a program of its own would with no settings around it.
+func invoke(t *testing.T, dataDir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	env := map[string]string{
+		"CODESTORYD_DATA_DIR": dataDir,
+		"CODESTORYD_CONFIG":   filepath.Join(dataDir, "config.toml"),
+		"CODESTORYD_LISTEN":   "127.0.0.1:0",
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := &program{soft: ctx, hard: ctx, getenv: func(name string) string { return env[name] }, stdout: &out, stderr: &errs}
+	code = p.run(args)
+	return code, out.String(), errs.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+
+	config := func(t *testing.T, dataDir string) {
+		if err := os.WriteFile(filepath.Join(dataDir, "config.toml"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	database := func(content []byte) func(t *testing.T, dataDir string) {
+		return func(t *testing.T, dataDir string) {
+			config(t, dataDir)
+			if err := os.WriteFile(filepath.Join(dataDir, databaseFile), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		prepare func(t *testing.T, dataDir string)
+		args    []string
+		want    int
+		says    string
+	}{
+		{"version", config, []string{"version"}, exitDone, ""},
+		{"unknown flag", config, []string{"run", "--nope"}, exitUsage, "unknown flag"},
+		{"unknown command", config, []string{"nope"}, exitUsage, "unknown command"},
+		{"missing argument", config, []string{"link"}, exitUsage, "arg"},
+		{"bad setting", config, []string{"run", "--remote", "ftp"}, exitUsage, "use local, s3"},
+		{"unknown rclone remote", config, []string{"run", "--remote", "rclone:nowhere:x"}, exitUsage, "nowhere"},
+		{"directory is a file", config, []string{"run", "--dir", "exit_test.go"}, exitUsage, "output directory"},
+		{"port in use", config, []string{"run", "--dir", t.TempDir(), "--listen", taken.Addr().String()}, exitFailed, "--listen"},
+		{"damaged database", database(bytes.Repeat([]byte("noise"), 10_000)), []string{"run", "--dir", t.TempDir()}, exitFailed, "move"},
+		{"empty database of another size", database([]byte("x")), []string{"run", "--dir", t.TempDir()}, exitFailed, "move"},
+		{"daemon down", config, []string{"status"}, exitNotRunning, "not running"},
+		{"link with the daemon down", config, []string{"link", string(story)}, exitNotRunning, "not running"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			dataDir := t.TempDir()
+			tc.prepare(t, dataDir)
+			before, _ := os.ReadFile(filepath.Join(dataDir, databaseFile))
+			code, _, stderr := invoke(t, dataDir, tc.args...)
+			if code != tc.want || !strings.Contains(stderr, tc.says) || strings.Count(stderr, "\n") > 1 {
+				t.Errorf("exit code %d, want %d, with %q", code, tc.want, stderr)
+			}
+			if after, _ := os.ReadFile(filepath.Join(dataDir, databaseFile)); before != nil && !bytes.Equal(after, before) {
+				t.Error("the database was changed")
+			}
+		})
+	}
+}
+
+// A second daemon on the same data is told who has it.
+func TestLockedDatabase(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.start()
+	if err := os.WriteFile(filepath.Join(m.dataDir, "config.toml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := invoke(t, m.dataDir, "run", "--dir", t.TempDir())
+	if code != exitFailed || !strings.Contains(stderr, "is held by") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit code %d with %q", code, stderr)
+	}
+}
