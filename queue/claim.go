@@ -114,29 +114,23 @@ const promoteAtOnce = 1000
 
 // promote puts items whose time has come among those that may be claimed, in the place of their urgency.
 func (q *Queue) promote(now time.Time) error {
-	var paths []string
+	var some bool
 	err := q.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(bucketDue).Cursor()
-		for k, _ := c.First(); k != nil && len(paths) < promoteAtOnce; k, _ = c.Next() {
-			ns, path, ok := splitIndexKey(k)
-			if !ok || unixTime(ns).After(now) {
-				break
-			}
-			paths = append(paths, path)
-		}
+		some = len(duePaths(tx, now, 1)) > 0
 		return nil
 	})
-	if err != nil || len(paths) == 0 {
+	if err != nil || !some {
 		return err
 	}
 	return q.commit(func(ch *change) error {
-		for _, path := range paths {
+		// Looked up again: since then another call may have promoted them, and they may have been put off once more.
+		for _, path := range duePaths(ch.tx, now, promoteAtOnce) {
 			r, ok, err := getRecord(ch.tx, path)
 			if err != nil {
 				return err
 			}
 			if !ok || r.state != stateRetrying {
-				continue
+				return fmt.Errorf("%w: %q is in the index and does not wait for its time", ErrDamaged, path)
 			}
 			next := r
 			next.state, next.due = stateQueued, 0
@@ -146,6 +140,19 @@ func (q *Queue) promote(now time.Time) error {
 		}
 		return nil
 	})
+}
+
+// duePaths are the first limit items whose time has come.
+func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
+	c := tx.Bucket(bucketDue).Cursor()
+	for k, _ := c.First(); k != nil && len(paths) < limit; k, _ = c.Next() {
+		ns, path, ok := splitIndexKey(k)
+		if !ok || unixTime(ns).After(now) {
+			break
+		}
+		paths = append(paths, path)
+	}
+	return paths
 }
 
 // Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.

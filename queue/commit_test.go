@@ -218,9 +218,9 @@ func TestNoDeadlockWhileGrowing(t *testing.T) {
 	finished := make(chan struct{})
 	wg.Go(func() {
 		defer close(finished)
-		for n := 0; n < 20_000; n += 200 {
+		for n := 0; n < 5_000; n += 100 {
 			var changes []Change
-			for i := range 200 {
+			for i := range 100 {
 				changes = append(changes, numbered(n+i))
 			}
 			if err := q.Enqueue(changes); err != nil {
@@ -237,5 +237,43 @@ func TestNoDeadlockWhileGrowing(t *testing.T) {
 	wg.Wait()
 	if err := q.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPromoteLooksAgain: an item that was put off once more, while its promotion waited for the writer, is left alone.
+func TestPromoteLooksAgain(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	path := numbered(1).Path
+	if err := q.Enqueue([]Change{numbered(1)}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := q.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if err := c.Retry(now, "no answer"); err != nil {
+		t.Fatal(err)
+	}
+	q.writer.Lock()
+	promoted := make(chan error, 1)
+	go func() { promoted <- q.promote(now) }()
+	waitPending(t, q, 1)
+	err = q.transact([]*call{{fn: func(ch *change) error {
+		r, _, err := getRecord(ch.tx, path)
+		if err != nil {
+			return err
+		}
+		later := r
+		later.due = now.Add(time.Hour).UnixNano()
+		return ch.put(path, r, true, later)
+	}}})
+	q.writer.Unlock()
+	if err := errors.Join(err, <-promoted); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := q.File(codestory.Path(path)); err != nil || f.State != codestory.Retrying {
+		t.Errorf("it is %+v, %v", f, err)
 	}
 }
