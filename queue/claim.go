@@ -24,9 +24,12 @@ type Claim struct {
 }
 
 // Next claims the most urgent file that nobody has claimed, and waits for one where there is none. Its error is ctx's,
-// or the database's.
+// or the database's. Once ctx has ended it claims nothing, however much waits.
 func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		q.mu.Lock()
 		changed := q.changed
 		q.mu.Unlock()
