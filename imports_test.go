@@ -67,7 +67,7 @@ var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
-	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest"}},
+	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest"}, tests: []string{"cmd/codestoryd"}},
 	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
 	"github.com/rclone/rclone/fs":         {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
 	"github.com/rclone/rclone/fs/filter":  {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude

@@ -117,7 +117,7 @@ func (s *server) presign(ctx context.Context, req linkRequest) (url string, end 
 	if req.download {
 		disposition = s.attachment(ctx, req.path)
 	}
-	return s.lib.Presign(ctx, req.path, LinkRequest{
+	return s.lib.Presign(ctx, req.path, codestory.LinkRequest{
 		Method: req.method, Expires: req.lifetime, Disposition: disposition,
 	})
 }

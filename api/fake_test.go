@@ -109,23 +109,23 @@ func (l *library) Story(_ context.Context, id codestory.StoryID) (codestory.Stor
 	return story, nil
 }
 
-func (l *library) Locate(_ context.Context, path codestory.Path) (api.Location, error) {
+func (l *library) Locate(_ context.Context, path codestory.Path) (codestory.Location, error) {
 	defer l.enter("locate %s", path)()
 	f := l.files[path]
 	if l.down && !f.local {
-		return api.Location{}, fmt.Errorf("locate: %w", codestory.ErrUnavailable)
+		return codestory.Location{}, fmt.Errorf("locate: %w", codestory.ErrUnavailable)
 	}
 	if !f.local && !f.stored {
-		return api.Location{}, fmt.Errorf("locate: %w", codestory.ErrNotFound)
+		return codestory.Location{}, fmt.Errorf("locate: %w", codestory.ErrNotFound)
 	}
-	loc := api.Location{Size: int64(len(f.data)), Local: f.local, Stored: f.stored && !l.down}
+	loc := codestory.Location{Size: int64(len(f.data)), Local: f.local, Stored: f.stored && !l.down}
 	if f.stored {
 		loc.ETag = f.etag()
 	}
 	return loc, nil
 }
 
-func (l *library) Presign(_ context.Context, path codestory.Path, req api.LinkRequest) (string, time.Time, error) {
+func (l *library) Presign(_ context.Context, path codestory.Path, req codestory.LinkRequest) (string, time.Time, error) {
 	defer l.enter("presign %s", path)()
 	if l.noLinks {
 		return "", time.Time{}, fmt.Errorf("presign: %w", codestory.ErrNoLinks)
@@ -145,7 +145,7 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-func (l *library) Open(_ context.Context, path codestory.Path) (*api.Content, error) {
+func (l *library) Open(_ context.Context, path codestory.Path) (*codestory.Content, error) {
 	defer l.enter("open %s", path)()
 	f := l.files[path]
 	if !f.local && l.down {
@@ -154,7 +154,7 @@ func (l *library) Open(_ context.Context, path codestory.Path) (*api.Content, er
 	if !f.local && !f.stored {
 		return nil, fmt.Errorf("open: %w", codestory.ErrNotFound)
 	}
-	return &api.Content{
+	return &codestory.Content{
 		ReadSeekCloser: nopCloser{bytes.NewReader(f.data)}, Size: int64(len(f.data)), Modified: modified, ETag: f.etag(),
 	}, nil
 }

@@ -16,8 +16,8 @@ import (
 // lateLibrary is a library whose files panic in their middle.
 type lateLibrary struct{ *library }
 
-func (l lateLibrary) Open(context.Context, codestory.Path) (*api.Content, error) {
-	return &api.Content{ReadSeekCloser: &lateFile{}, Size: lateSize}, nil
+func (l lateLibrary) Open(context.Context, codestory.Path) (*codestory.Content, error) {
+	return &codestory.Content{ReadSeekCloser: &lateFile{}, Size: lateSize}, nil
 }
 
 const lateSize = 1 << 20
@@ -49,8 +49,8 @@ func (f *unseekable) Seek(int64, int) (int64, error) { return 0, errors.New("int
 // unseekableLibrary is a library of such files.
 type unseekableLibrary struct{ *library }
 
-func (l unseekableLibrary) Open(context.Context, codestory.Path) (*api.Content, error) {
-	return &api.Content{ReadSeekCloser: &unseekable{}, Size: lateSize, ETag: "x"}, nil
+func (l unseekableLibrary) Open(context.Context, codestory.Path) (*codestory.Content, error) {
+	return &codestory.Content{ReadSeekCloser: &unseekable{}, Size: lateSize, ETag: "x"}, nil
 }
 
 func TestUnseekable(t *testing.T) {

@@ -19,19 +19,12 @@ type Library interface {
 	Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error)
 	// Locate says where the present version of the file can be had. A file that is neither here nor in the index
 	// is asked of the store.
-	Locate(ctx context.Context, path codestory.Path) (Location, error)
+	Locate(ctx context.Context, path codestory.Path) (codestory.Location, error)
 	// Presign makes a link of the store. codestory.ErrNoLinks means that the store makes none.
-	Presign(ctx context.Context, path codestory.Path, req LinkRequest) (url string, expires time.Time, err error)
+	Presign(ctx context.Context, path codestory.Path, req codestory.LinkRequest) (url string, expires time.Time, err error)
 	// Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
-	Open(ctx context.Context, path codestory.Path) (*Content, error)
+	Open(ctx context.Context, path codestory.Path) (*codestory.Content, error)
 }
-
-// These are the vocabulary's.
-type (
-	Location    = codestory.Location
-	LinkRequest = codestory.LinkRequest
-	Content     = codestory.Content
-)
 
 // Access says who is asking. Implementations compare secrets in constant time.
 type Access interface {

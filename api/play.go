@@ -54,7 +54,7 @@ func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestor
 		return err
 	}
 	if loc.Stored && !loc.Local {
-		link, _, err := s.lib.Presign(r.Context(), path, LinkRequest{Method: r.Method, Expires: playLifetime})
+		link, _, err := s.lib.Presign(r.Context(), path, codestory.LinkRequest{Method: r.Method, Expires: playLifetime})
 		if err == nil {
 			redirect(w, link, "private, no-store")
 			return nil
