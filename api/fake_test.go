@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/api"
 )
 
 // file is a file of the library in memory.
