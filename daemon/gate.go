@@ -247,7 +247,7 @@ func (g *gate) tell(state codestory.RemoteState, message string, err error) {
 	if state != g.remote.state {
 		g.remote.since = time.Now()
 		if err != nil {
-			g.log.Warn("the store is "+string(state), "reason", message, "error", err)
+			g.log.Warn("the store is "+string(state), "error", err)
 		} else {
 			g.log.Info("the store is " + string(state))
 		}
