@@ -173,7 +173,7 @@ func (c *Claim) Done(object Stored) error {
 // Retry lets the item wait until due, and says why.
 func (c *Claim) Retry(due time.Time, reason string) error {
 	return c.settleCurrent(func(next *record) {
-		next.state, next.due, next.reason = stateRetrying, due.Round(0).UnixNano(), reason
+		next.state, next.due, next.reason = stateRetrying, nanoseconds(due), reason
 		next.attempt++
 	})
 }

@@ -146,6 +146,21 @@ func TestRetryWaits(t *testing.T) {
 	})
 }
 
+// TestRetryAnyTime: a time that no clock shows is one that has come, or never comes, and holds up nobody else.
+func TestRetryAnyTime(t *testing.T) {
+	t.Parallel()
+	q := open(t)
+	at := func(n int) codestory.Path { return codestory.ChapterPath(storyA, n) }
+	enqueue(t, q, change(at(1), 1, 10), change(at(2), 1, 10), change(at(3), 1, 10))
+	must(t, next(t, q).Retry(time.Now().Add(time.Hour), "later"))
+	must(t, next(t, q).Retry(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "never"))
+	must(t, next(t, q).Retry(time.Time{}, "at once"))
+	if c := next(t, q); c.Path != at(3) {
+		t.Errorf("claimed %s", c.Path)
+	}
+	nothingWaits(t, q)
+}
+
 // TestRetryKeepsItsPlace: an item whose time has come has the urgency that it always had.
 func TestRetryKeepsItsPlace(t *testing.T) {
 	t.Parallel()

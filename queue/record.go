@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -239,7 +240,7 @@ func (r *record) entries(path string) []entry {
 	}
 }
 
-// indexKey sorts by n, then by path. n is not negative: it is a time since 1970.
+// indexKey sorts by n, then by path. n is not negative; see nanoseconds.
 func indexKey(n int64, path string) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(path)), uint64(n)), path...)
 }
@@ -249,6 +250,18 @@ func splitIndexKey(key []byte) (n int64, path string, ok bool) {
 		return 0, "", false
 	}
 	return int64(binary.BigEndian.Uint64(key)), string(key[8:]), true
+}
+
+// nanoseconds since 1970, for a time outside of 1970 to 2262 the nearest that there are.
+func nanoseconds(t time.Time) int64 {
+	switch {
+	case t.Before(unixTime(0)):
+		return 0
+	case t.After(unixTime(math.MaxInt64)):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
 }
 
 func unixTime(ns int64) time.Time { return time.Unix(0, ns) }

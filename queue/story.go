@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,7 +31,7 @@ func (s Story) CreatedAt() time.Time {
 
 // newestKey sorts stories by creation, the newest first.
 func (s Story) newestKey() []byte {
-	return indexKey(int64(^uint64(max(0, s.CreatedAt().UnixNano()))&(1<<63-1)), string(s.ID))
+	return indexKey(math.MaxInt64-nanoseconds(s.CreatedAt()), string(s.ID))
 }
 
 func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
