@@ -2,7 +2,6 @@ package queue
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -148,7 +147,11 @@ func parseCursor(cursor string) ([]byte, error) {
 		return nil, nil
 	}
 	key, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(key) <= binary.Size(uint64(0)) {
+	if err != nil {
+		return nil, codestory.ErrCursor
+	}
+	_, id, _ := splitIndexKey(key)
+	if _, err := codestory.ParseStoryID(id); err != nil {
 		return nil, codestory.ErrCursor
 	}
 	return key, nil
