@@ -27,15 +27,17 @@ type Body struct {
 	mu      sync.Mutex // guards what follows: a transport may still read when its caller has got an answer
 	offset  int64
 	digest  hash.Hash
+	also    []io.Writer
 	checked bool  // all was read, and the source had not changed
 	err     error // what ended the reading; io.EOF after all of it
 }
 
 var errBodyClosed = errors.New("read after the upload ended")
 
-// NewBody reads src from its start. It neither opens nor closes src.
-func NewBody(src Source) *Body {
-	return &Body{size: src.Size(), src: src, digest: md5.New()}
+// NewBody reads src from its start. It neither opens nor closes src. What is given out is also written to the writers
+// in also, digests of other kinds, whose errors do not count; nothing is once Close has returned.
+func NewBody(src Source, also ...io.Writer) *Body {
+	return &Body{size: src.Size(), src: src, digest: md5.New(), also: also}
 }
 
 // Read implements io.Reader. io.EOF means that the whole version was read. The error wraps codestory.ErrChanged where
@@ -55,6 +57,9 @@ func (b *Body) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	b.digest.Write(p[:n])
+	for _, w := range b.also {
+		_, _ = w.Write(p[:n])
+	}
 	b.offset += int64(n)
 	return n, nil
 }

@@ -1,7 +1,9 @@
 package remote_test
 
 import (
+	"bytes"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -19,13 +21,17 @@ func TestBodyReadsAllAndDigestsIt(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 2, 511, 64 << 10, 1<<20 + 1} {
 		data := remotetest.Bytes(size)
-		body := remote.NewBody(remotetest.NewSource(data))
+		sha := sha256.New()
+		body := remote.NewBody(remotetest.NewSource(data), sha)
 		if err := iotest.TestReader(body, data); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		sum := md5.Sum(data)
 		if got, want := body.Sum(), hex.EncodeToString(sum[:]); got != want {
 			t.Errorf("%d bytes: sum %s, want %s", size, got, want)
+		}
+		if want := sha256.Sum256(data); !bytes.Equal(sha.Sum(nil), want[:]) {
+			t.Errorf("%d bytes: another digest got something else", size)
 		}
 		if !body.Complete() || body.Err() != nil {
 			t.Errorf("%d bytes: complete %v, err %v", size, body.Complete(), body.Err())

@@ -33,6 +33,7 @@ func (s suite) faults(t *testing.T, store remote.Store) {
 			},
 		} {
 			t.Run(fmt.Sprintf("%d B %s", size, name), func(t *testing.T) {
+				t.Parallel()
 				storesNothing(t, store, func(key string) {
 					_, err := put(t, store, key, fault.src(), remote.PutOptions{ContentType: mp3})
 					if !errors.Is(err, fault.want) {

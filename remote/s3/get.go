@@ -1,0 +1,109 @@
+package s3
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/codestory/codestoryd/remote"
+)
+
+// Stat implements remote.Store by one HEAD.
+func (s *Store) Stat(ctx context.Context, key string) (remote.Object, error) {
+	info, err := s.core.StatObject(ctx, s.info.Bucket, key, minio.StatObjectOptions{})
+	if err != nil {
+		return remote.Object{}, s.failObject(ctx, "stat", key, err)
+	}
+	return s.object(ctx, key, info)
+}
+
+// Open implements remote.Store by one GET, or by one HEAD where the range is empty.
+func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
+	if length == 0 {
+		return s.openNothing(ctx, key)
+	}
+	var opts minio.GetObjectOptions
+	part := offset > 0 || length > 0
+	if part {
+		last := ""
+		if length > 0 {
+			last = strconv.FormatInt(offset+length-1, 10)
+		}
+		opts.Set("Range", fmt.Sprintf("bytes=%d-%s", offset, last))
+	}
+	body, info, header, err := s.core.GetObject(ctx, s.info.Bucket, key, opts)
+	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok &&
+		answer.StatusCode == http.StatusRequestedRangeNotSatisfiable && ctx.Err() == nil {
+		return s.openNothing(ctx, key)
+	}
+	if err != nil {
+		return nil, remote.Object{}, s.failObject(ctx, "open", key, err)
+	}
+	object, err := s.object(ctx, key, info)
+	if err == nil && part {
+		object.Size, err = wholeSize(header.Get("Content-Range"))
+	}
+	if err != nil {
+		body.Close()
+		return nil, remote.Object{}, fmt.Errorf("open %s: %w", key, err)
+	}
+	return body, object, nil
+}
+
+// openNothing is for a range in which there is nothing, which HTTP has no words for.
+func (s *Store) openNothing(ctx context.Context, key string) (io.ReadCloser, remote.Object, error) {
+	object, err := s.Stat(ctx, key)
+	if err != nil {
+		return nil, remote.Object{}, err
+	}
+	return http.NoBody, object, nil
+}
+
+// wholeSize is the size of the object that a part comes from. A server that knows no ranges sends the whole, and no
+// Content-Range.
+func wholeSize(contentRange string) (int64, error) {
+	_, size, _ := strings.Cut(contentRange, "/")
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the answer to a range has the Content-Range %q", contentRange)
+	}
+	return n, nil
+}
+
+// object is what a server's answer says of one. Every S3 server gives an ETag: without it, something else answered.
+func (s *Store) object(ctx context.Context, key string, info minio.ObjectInfo) (remote.Object, error) {
+	if info.ETag == "" {
+		foreign := &foreignError{status: "200 OK, without an ETag", contentType: info.ContentType}
+		return remote.Object{}, s.fail(ctx, "what there is of "+key, foreign)
+	}
+	return remote.Object{
+		Key:         key,
+		Size:        info.Size,
+		ETag:        info.ETag,
+		MD5:         md5OfETag(info),
+		ContentType: info.ContentType,
+		Modified:    info.LastModified,
+	}, nil
+}
+
+// md5OfETag is the MD5 of the content where the ETag is one: not with several parts, nor with a key of a KMS or of
+// the client.
+func md5OfETag(info minio.ObjectInfo) string {
+	sum, err := hex.DecodeString(info.ETag)
+	if err != nil || len(sum) != 16 {
+		return ""
+	}
+	for name, values := range info.Metadata {
+		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption") && values[0] != "AES256" {
+			return ""
+		}
+	}
+	return strings.ToLower(info.ETag)
+}

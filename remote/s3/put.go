@@ -1,0 +1,120 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// maxPut is the most that S3 takes in one request.
+const maxPut = 5 << 30
+
+// emptySHA256 is the digest of nothing, which S3's signatures name in hexadecimal.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// Put implements remote.Store by one PUT.
+func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
+	if err := storable(key, src.Size()); err != nil {
+		return remote.Object{}, err
+	}
+	crc := minio.ChecksumCRC64NVME.Hasher()
+	body := remote.NewBody(src, crc)
+	defer body.Close()
+	info, err := s.send(ctx, key, body, src.Size(), opts)
+	if cause := body.Err(); cause != nil && ctx.Err() == nil {
+		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
+	}
+	if err != nil {
+		return remote.Object{}, s.fail(ctx, "put "+key, err)
+	}
+	if !body.Complete() || info.ETag == "" {
+		return remote.Object{}, s.fail(ctx, "put "+key, &foreignError{status: "200 OK, without an ETag of what was sent"})
+	}
+	if err := s.prove(ctx, key, info, body, crc.Sum(nil)); err != nil {
+		return remote.Object{}, fmt.Errorf("put %s: %w", key, err)
+	}
+	return remote.Object{
+		Key: key, Size: src.Size(), ETag: info.ETag, MD5: body.Sum(), ContentType: opts.ContentType,
+	}, nil
+}
+
+func storable(key string, size int64) error {
+	switch {
+	case key == "" || len(key) > codestory.MaxKeyBytes || !utf8.ValidString(key):
+		return codestory.Block("S3 takes names of 1 to 1,024 bytes of UTF-8: rename the file", fmt.Errorf("put %q", key))
+	case size > maxPut:
+		return codestory.Block(fmt.Sprintf("the file has %d bytes, and S3 takes at most 5 GiB (%d) at once: split it",
+			size, int64(maxPut)), fmt.Errorf("put %s", key))
+	default:
+		return nil
+	}
+}
+
+// send makes the one request. Over http minio-go signs the body piece by piece as it is read; over https TLS guards
+// it. Neither reads it twice or holds more than a piece.
+func (s *Store) send(ctx context.Context, key string, body *remote.Body, size int64, opts remote.PutOptions,
+) (minio.UploadInfo, error) {
+	put := minio.PutObjectOptions{ContentType: opts.ContentType, UserMetadata: opts.Metadata}
+	if size > 0 {
+		return s.core.PutObject(ctx, s.info.Bucket, key, body, size, "", "", put)
+	}
+	// An empty body is not read on its way, and one that is signed in pieces goes out without a length, which S3 does
+	// not take. So it is read here, and signed as what it is.
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return minio.UploadInfo{}, err
+	}
+	put.DisableContentSha256 = true
+	return s.core.PutObject(ctx, s.info.Bucket, key, strings.NewReader(""), 0, "", emptySHA256, put)
+}
+
+// prove returns nil where the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the
+// server encrypts it with a key of a KMS: then it is just as long and means nothing. AWS answers with a CRC of its own
+// making in any case, and anybody else is asked for the content.
+func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, body *remote.Body, crc []byte) error {
+	switch {
+	case strings.EqualFold(info.ETag, body.Sum()):
+		return nil
+	case info.ChecksumCRC64NVME == base64.StdEncoding.EncodeToString(crc):
+		return nil
+	case info.ChecksumCRC64NVME != "":
+		return fmt.Errorf("the server has a CRC64NVME of %s, what was sent has %s", info.ChecksumCRC64NVME,
+			base64.StdEncoding.EncodeToString(crc))
+	}
+	sum, err := s.digest(ctx, key, info.ETag)
+	if err != nil {
+		return fmt.Errorf("the ETag %s is not the MD5 %s of what was sent: %w", info.ETag, body.Sum(), err)
+	}
+	if sum != body.Sum() {
+		return fmt.Errorf("the server has an object with MD5 %s, what was sent has %s", sum, body.Sum())
+	}
+	return nil
+}
+
+// digest reads the object, if it is still the one with that ETag, and returns its MD5 in hexadecimal.
+func (s *Store) digest(ctx context.Context, key, etag string) (string, error) {
+	var opts minio.GetObjectOptions
+	if err := opts.SetMatchETag(etag); err != nil {
+		return "", err
+	}
+	content, _, _, err := s.core.GetObject(ctx, s.info.Bucket, key, opts)
+	if err != nil {
+		return "", s.fail(ctx, "reading it back", err)
+	}
+	sum := md5.New()
+	_, err = io.Copy(sum, content)
+	if err := errors.Join(err, content.Close()); err != nil {
+		return "", s.fail(ctx, "reading it back", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
