@@ -121,7 +121,10 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	if err != nil {
 		return codestory.Story{}, err
 	}
-	v := storyView{story: s, files: files, settling: d.watcher.Settling(s.ID), remote: d.gate.verdict()}
+	v := storyView{story: s, files: files, settling: map[codestory.Path]string{}, remote: d.gate.verdict()}
+	for _, path := range d.watcher.Settling(s.ID) {
+		v.settling[path], _ = d.watcher.SettlingReason(path)
+	}
 	v.here = func(path codestory.Path) (codestory.Version, bool) {
 		version, err := d.tree.Stat(path)
 		return version, err == nil

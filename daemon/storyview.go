@@ -14,7 +14,7 @@ import (
 type storyView struct {
 	story    queue.Story
 	files    []queue.File
-	settling []codestory.Path
+	settling map[codestory.Path]string // the files that settle, with why they take long, or ""
 	remote   verdict
 	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
 }
@@ -48,12 +48,12 @@ func (v storyView) listFiles() []codestory.File {
 		if f.Stored != nil {
 			file.ETag = text(f.Stored.ETag)
 		}
-		if slices.Contains(v.settling, path) && f.State != codestory.Uploading {
-			file.State = codestory.Settling
+		if why, settles := v.settling[path]; settles && f.State != codestory.Uploading {
+			file.State, file.Reason = codestory.Settling, text(why)
 		}
 		list = append(list, file)
 	}
-	for _, path := range v.settling {
+	for path, why := range v.settling {
 		known := func(f codestory.File) bool { return f.Path == path }
 		version, here := v.here(path)
 		if !here || slices.ContainsFunc(list, known) {
@@ -61,7 +61,7 @@ func (v storyView) listFiles() []codestory.File {
 		}
 		list = append(list, codestory.File{
 			Path: path, Key: path.Key(), ContentType: path.ContentType(),
-			Size: version.Size, State: codestory.Settling,
+			Size: version.Size, State: codestory.Settling, Reason: text(why),
 		})
 	}
 	slices.SortFunc(list, func(a, b codestory.File) int { return strings.Compare(string(a.Path), string(b.Path)) })
