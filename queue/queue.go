@@ -97,15 +97,8 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 		opts.Timeout = time.Second
 	}
 	q := &Queue{claimed: map[string]struct{}{}, changed: make(chan struct{})}
-	err := guard(func() (err error) {
-		q.db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout:      opts.Timeout,
-			ReadOnly:     opts.ReadOnly,
-			FreelistType: bolt.FreelistMapType,
-		})
-		return err
-	})
-	if err != nil {
+	var err error
+	if q.db, err = openFile(path, opts); err != nil {
 		return nil, openError(path, err)
 	}
 	if err := q.load(destination, opts.ReadOnly); err != nil {
@@ -114,6 +107,37 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	}
 	return q, nil
 }
+
+// openFile opens the file and locks it. Where it fails the lock is let go of, also when bbolt panicked over a damaged
+// page and left the file open.
+func openFile(path string, opts Options) (db *bolt.DB, err error) {
+	var file *os.File
+	err = guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:      opts.Timeout,
+			ReadOnly:     opts.ReadOnly,
+			FreelistType: bolt.FreelistMapType,
+			OpenFile: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
+				file, err = os.OpenFile(name, flag, perm)
+				return file, err
+			},
+		})
+		return err
+	})
+	if err == nil || file == nil {
+		return db, err
+	}
+	_ = unlock(file)
+	_ = file.Close() // an error each, where bbolt has done so
+	if info, statErr := os.Stat(path); statErr == nil && 0 < info.Size() && info.Size() < smallest() &&
+		!errors.Is(err, berrors.ErrTimeout) {
+		err = fmt.Errorf("%w: the file has %d bytes, too few for any", ErrDamaged, info.Size())
+	}
+	return nil, err
+}
+
+// smallest is the size of a new database, which is four pages.
+func smallest() int64 { return 4 * int64(os.Getpagesize()) }
 
 // openError says what a person can do about err.
 func openError(path string, err error) error {
