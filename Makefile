@@ -4,7 +4,7 @@ build:
 	go build -o codestoryd ./cmd/codestoryd
 
 test:
-	go test ./...
+	go test -timeout 30m ./...
 
 lint:
 	.ci/run lint

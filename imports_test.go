@@ -68,6 +68,7 @@ var libraries = map[string]allowed{
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
 	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest"}, tests: []string{"cmd/codestoryd"}},
+	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
 	"github.com/rclone/rclone/fs":         {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
 	"github.com/rclone/rclone/fs/filter":  {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude
@@ -75,7 +76,9 @@ var libraries = map[string]allowed{
 	"github.com/spf13/cobra":              {code: []string{"cmd/codestoryd"}},
 	"github.com/spf13/pflag":              {code: []string{"cmd/codestoryd"}},
 	"go.etcd.io/bbolt/...":                {code: []string{"queue"}},
-	"golang.org/x/oauth2":                 {code: []string{"remote/rclone"}}, // errors of its backends
+	"golang.org/x/crypto/ssh":             {tests: []string{"remote/rclone"}}, // a server for its backends
+	"golang.org/x/net/webdav":             {tests: []string{"remote/rclone"}}, // a server for its backends
+	"golang.org/x/oauth2":                 {code: []string{"remote/rclone"}},  // errors of its backends
 	"golang.org/x/sync/errgroup":          {code: []string{"queue/queuetest"}},
 	"golang.org/x/sys/...":                {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
 	"golang.org/x/text/unicode/norm":      {code: []string{"remote/rclone"}},
