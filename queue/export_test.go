@@ -38,7 +38,7 @@ func Invariants(q *Queue) error {
 				errs = append(errs, fmt.Errorf("the index %s has %d entries and should have %d", index, got, want[string(index)]))
 			}
 		}
-		errs = append(errs, checkStories(tx))
+		errs = append(errs, invariantStories(tx))
 		return errors.Join(errs...)
 	})
 	q.mu.Lock()
@@ -57,8 +57,8 @@ func checkPages(tx *bolt.Tx) error {
 	return errors.Join(errs...)
 }
 
-// checkStories holds each story against its place among the newest, and each file with a story against that.
-func checkStories(tx *bolt.Tx) error {
+// invariantStories holds each story against its place among the newest, and each file with a story against that.
+func invariantStories(tx *bolt.Tx) error {
 	var errs []error
 	stories := 0
 	errs = append(errs, tx.Bucket(bucketStories).ForEach(func(id, _ []byte) error {

@@ -155,31 +155,35 @@ func openError(path string, err error) error {
 	}
 }
 
-// load checks the file, makes what is absent, and counts what is there. It reads every record once, so that a damaged
-// one is found now and not in the middle of the work.
+// load checks what is there and counts it, and only then makes what is absent: a file that is refused stays as it is,
+// byte for byte. It reads every record and story once, so that a damaged one is found now and not in the middle of the
+// work.
 func (q *Queue) load(destination string, readOnly bool) error {
 	if err := q.checkSize(); err != nil {
 		return err
 	}
-	if !readOnly {
-		err := guard(func() error {
-			return q.db.Update(func(tx *bolt.Tx) error { return q.prepare(tx, destination) })
-		})
-		if err != nil {
+	ready := false
+	err := q.view(func(tx *bolt.Tx) error {
+		if isNew(tx) && !readOnly {
+			return nil
+		}
+		if err := checkSchema(tx); err != nil {
 			return err
 		}
-	}
-	return q.view(func(tx *bolt.Tx) error {
-		if readOnly {
-			if err := checkSchema(tx); err != nil {
-				return err
-			}
-			q.name, q.destination = findDestination(tx, destination)
-		}
-		return forEachRecord(tx, func(_ []byte, r record) error {
+		last, _ := findDestination(tx, "")
+		q.name, q.destination = findDestination(tx, destination)
+		ready = q.name == last || readOnly
+		err := forEachRecord(tx, func(_ []byte, r record) error {
 			q.counts.add(r, q.destination)
 			return nil
 		})
+		return errors.Join(err, checkStories(tx))
+	})
+	if err != nil || ready {
+		return err
+	}
+	return guard(func() error {
+		return q.db.Update(func(tx *bolt.Tx) error { return q.prepare(tx, destination) })
 	})
 }
 
@@ -198,34 +202,40 @@ func (q *Queue) checkSize() error {
 	})
 }
 
-func (q *Queue) prepare(tx *bolt.Tx, destination string) error {
-	fresh := tx.Bucket(bucketMeta) == nil
-	for _, name := range buckets {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
+// isNew reports whether nothing was ever written to the database.
+func isNew(tx *bolt.Tx) bool {
+	first, _ := tx.Cursor().First()
+	return first == nil
+}
+
+// prepare makes the buckets of a new database, and the destination known.
+func (q *Queue) prepare(tx *bolt.Tx, destination string) (err error) {
+	if isNew(tx) {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
 		}
-	}
-	if fresh {
 		if err := tx.Bucket(bucketMeta).Put([]byte("schema"), []byte(schema)); err != nil {
 			return err
 		}
 	}
-	if err := checkSchema(tx); err != nil {
-		return err
-	}
-	var err error
 	q.name, q.destination, err = makeDestination(tx, destination)
 	return err
 }
 
 func checkSchema(tx *bolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return fmt.Errorf("%w: it is not one of codestoryd", ErrDamaged)
+	}
+	if got := string(meta.Get([]byte("schema"))); got != schema {
+		return fmt.Errorf("the database has schema %q and this program reads %q: use the codestoryd that made it, or a newer one", got, schema)
+	}
 	for _, name := range buckets {
 		if tx.Bucket(name) == nil {
 			return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, name)
 		}
-	}
-	if got := string(tx.Bucket(bucketMeta).Get([]byte("schema"))); got != schema {
-		return fmt.Errorf("the database has schema %q and this program reads %q: use the codestoryd that made it, or a newer one", got, schema)
 	}
 	return nil
 }

@@ -45,6 +45,17 @@ func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
 	return s, true, nil
 }
 
+// checkStories reads every story. One that fills more than a page has nothing else that would show damage in it, or in
+// those behind it.
+func checkStories(tx *bolt.Tx) error {
+	return tx.Bucket(bucketStories).ForEach(func(id, b []byte) error {
+		if _, err := codestory.ParseStoryID(string(id)); err != nil || !json.Valid(b) {
+			return fmt.Errorf("%w: a story of it does not decode", ErrDamaged)
+		}
+		return nil
+	})
+}
+
 // noteStory makes the story known, and takes over new metadata.
 func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, now time.Time) error {
 	if _, err := codestory.ParseStoryID(string(id)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/codestory/codestoryd/queue"
@@ -69,18 +70,19 @@ func start(t testing.TB, mode, path string) *process {
 	return p
 }
 
-// Hold lets another process have the database open until the test ends, and returns its pid.
-func Hold(t testing.TB, path string) (pid int) {
+// Hold lets another process have the database open until release is called, or the test ends, and returns its pid.
+func Hold(t testing.TB, path string) (pid int, release func()) {
 	t.Helper()
 	p := start(t, modeHold, path)
-	t.Cleanup(func() {
+	release = sync.OnceFunc(func() {
 		_ = p.stdin.Close()
 		_ = p.Wait()
 	})
+	t.Cleanup(release)
 	if !p.lines.Scan() {
 		t.Fatalf("the other process opened nothing: %v", p.lines.Err())
 	}
-	return p.Process.Pid
+	return p.Process.Pid, release
 }
 
 // hold has the database open until standard input ends.

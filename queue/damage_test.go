@@ -1,0 +1,280 @@
+package queue_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+)
+
+var noiseSeed = flag.Uint64("noise", 1, "the seed of the noise that damages databases")
+
+// newSample makes a database of some fifty pages with all that there can be in one, closed, and returns its path.
+func newSample(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "codestoryd.db")
+	q := openAt(t, path, "a")
+	var changes []queue.Change
+	for n := range 20 {
+		m := change(codestory.MetadataPath(storyN(n)), 1, 100)
+		m.Metadata = &codestory.Metadata{
+			Title: fmt.Sprint("story ", n), UserID: []string{"", "ann"}[n%2],
+			CreatedAt: time.Date(2020, 1, n+1, 0, 0, 0, 0, time.UTC),
+		}
+		if n == 0 {
+			m.Metadata.Description = strings.Repeat("a story longer than a page. ", 500)
+		}
+		changes = append(changes, m, change(codestory.StoryAudioPath(storyN(n)), 1, 1000))
+		for chapter := range 10 {
+			changes = append(changes, change(codestory.ChapterPath(storyN(n), chapter+1), 1, 100))
+		}
+	}
+	changes = append(changes, queue.Change{Path: string(storyN(0)) + "/\xff", Version: version(1, 1), Fault: "rename it"})
+	enqueue(t, q, changes...)
+	for n := range 100 {
+		c := next(t, q)
+		switch n % 4 {
+		case 0:
+			must(t, c.Retry(time.Now().Add(time.Hour), "no answer"))
+		case 1:
+			must(t, c.Block("too large"))
+		default:
+			must(t, c.Done(put(1, c.Version.Size)))
+		}
+	}
+	// A transaction that changes nothing: each of bbolt's two meta pages now leads to the same answers.
+	enqueue(t, q, changes...)
+	must(t, q.Close())
+	return path
+}
+
+// answers is all that the queue says about the sample.
+func answers(q *queue.Queue) (string, error) {
+	var b strings.Builder
+	s, err := q.Stats()
+	fmt.Fprintf(&b, "%+v\n", s)
+	for n := range 21 {
+		files, filesErr := q.Files(storyN(n))
+		story, storyErr := q.Story(storyN(n))
+		if errors.Is(storyErr, codestory.ErrNotFound) && n == 20 {
+			storyErr = nil
+		}
+		err = errors.Join(err, filesErr, storyErr)
+		fmt.Fprintf(&b, "%+v\n", story)
+		for _, f := range files {
+			stored := queue.Stored{}
+			if f.Stored != nil {
+				stored = *f.Stored
+			}
+			f.Stored = nil
+			fmt.Fprintf(&b, "%+v %+v\n", f, stored)
+		}
+	}
+	for _, owner := range []string{"", "ann"} {
+		for cursor, more := "", true; more; more = cursor != "" {
+			page, next, storiesErr := q.Stories(&owner, 3, cursor)
+			err = errors.Join(err, storiesErr)
+			fmt.Fprintf(&b, "%+v\n", page)
+			cursor = next
+		}
+	}
+	return b.String(), err
+}
+
+// work takes the sample through all that is written, and returns what there was to claim.
+func work(t *testing.T, q *queue.Queue) (claimed string, err error) {
+	t.Helper()
+	s, err := q.Stats()
+	if err != nil {
+		return "", err
+	}
+	for range s.Queued {
+		c, nextErr := q.Next(t.Context())
+		if nextErr != nil {
+			return claimed, nextErr
+		}
+		claimed += fmt.Sprintln(c.Path, c.Version, c.Attempt)
+		err = errors.Join(err, c.Done(put(2, c.Version.Size)))
+	}
+	for n := range 21 {
+		m := change(codestory.MetadataPath(storyN(n)), 2, 200)
+		m.Metadata = &codestory.Metadata{Title: fmt.Sprint("again ", n), CreatedAt: time.Unix(int64(n), 0)}
+		changes := []queue.Change{m}
+		for chapter := range 10 {
+			changes = append(changes, change(codestory.ChapterPath(storyN(n), chapter+1), 2, 200))
+		}
+		err = errors.Join(err, q.Enqueue(changes))
+	}
+	return claimed, err
+}
+
+// onlyDamage fails the test for an error that does not come of the damage.
+func onlyDamage(t *testing.T, what string, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	for _, e := range flatten(err) {
+		if !errors.Is(e, queue.ErrDamaged) {
+			t.Errorf("%s: %v", what, e)
+		}
+	}
+}
+
+func flatten(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}
+
+// damaged uses a copy of the sample that was damaged: each call says that it is, or is right, and returns.
+func damaged(t *testing.T, sample string, damage func(content []byte) []byte) {
+	t.Helper()
+	alarm := time.AfterFunc(time.Minute, func() { panic("a call does not return") }) // with the stacks of all
+	defer alarm.Stop()
+	path := filepath.Join(t.TempDir(), "damaged.db")
+	must(t, os.WriteFile(path, damage(read(t, sample)), 0o600))
+	healthy, err := queue.Open(sample, "a", queue.Options{ReadOnly: true})
+	must(t, err)
+	defer func() { _ = healthy.Close() }()
+	want, err := answers(healthy)
+	must(t, err)
+	check := func(q *queue.Queue) error {
+		got, err := answers(q)
+		onlyDamage(t, "looking", err)
+		if err == nil && got != want {
+			t.Errorf("the answers are wrong:\n%s", firstDifference(got, want))
+		}
+		return err
+	}
+
+	before := read(t, path)
+	for _, readOnly := range []bool{true, false, false} { // the last to see that nothing holds the lock
+		q, err := queue.Open(path, "a", queue.Options{ReadOnly: readOnly, Timeout: 200 * time.Millisecond})
+		if err == nil {
+			err = check(q)
+			_ = q.Close()
+		}
+		onlyDamage(t, "opening", err)
+		if string(read(t, path)) != string(before) {
+			t.Errorf("a look has changed it, read-only %t", readOnly)
+		}
+	}
+	q, err := queue.Open(path, "a", queue.Options{})
+	if err != nil {
+		return
+	}
+	_, err = work(t, q)
+	onlyDamage(t, "working", err)
+	if _, again := answers(q); err == nil {
+		err = again
+		onlyDamage(t, "looking after the work", again)
+	}
+	if err == nil {
+		if err := queue.Invariants(q); err != nil {
+			t.Errorf("all went well, and yet: %v", err)
+		}
+	}
+	_ = q.Close()
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return "got  " + g[i] + "\nwant " + w[i]
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
+}
+
+// TestDamagedTruncated: a database that was cut short, at each of its pages and within some.
+func TestDamagedTruncated(t *testing.T) {
+	t.Parallel()
+	sample := newSample(t)
+	size := len(read(t, sample))
+	sizes := []int{1, 100, 4095, 4097, 5000, 8191, 20_000, size / 2, size - 1}
+	for n := pageSize; n < size; n += pageSize {
+		sizes = append(sizes, n)
+	}
+	for _, n := range sizes {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			damaged(t, sample, func(content []byte) []byte { return content[:n] })
+		})
+	}
+}
+
+const pageSize = 4096
+
+// TestDamagedNoise: one page after another is noise.
+func TestDamagedNoise(t *testing.T) {
+	t.Parallel()
+	sample := newSample(t)
+	rng := rand.New(rand.NewPCG(*noiseSeed, 0))
+	for at := 0; at < len(read(t, sample)); at += pageSize {
+		t.Run(fmt.Sprint(at/pageSize), func(t *testing.T) {
+			damaged(t, sample, func(content []byte) []byte {
+				for i := range pageSize {
+					content[at+i] = byte(rng.Uint32())
+				}
+				return content
+			})
+		})
+	}
+}
+
+// TestDamagedZeros: one page after another is zeros, as after a crash of a file system that lost it.
+func TestDamagedZeros(t *testing.T) {
+	t.Parallel()
+	sample := newSample(t)
+	for at := 0; at < len(read(t, sample)); at += pageSize {
+		t.Run(fmt.Sprint(at/pageSize), func(t *testing.T) {
+			damaged(t, sample, func(content []byte) []byte {
+				clear(content[at : at+pageSize])
+				return content
+			})
+		})
+	}
+}
+
+// TestDamagedWhole: files that are no database at all.
+func TestDamagedWhole(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 40_000)
+	rng := rand.New(rand.NewPCG(*noiseSeed, 1))
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	for name, content := range map[string][]byte{
+		"text":           []byte("dear diary\n"),
+		"long text":      []byte(strings.Repeat("dear diary\n", 10_000)),
+		"noise":          noise,
+		"zeros":          make([]byte, 40_000),
+		"one zero":       make([]byte, 1),
+		"SQLite's start": append([]byte("SQLite format 3\x00"), noise...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "codestoryd.db")
+			must(t, os.WriteFile(path, content, 0o600))
+			for _, err := range refused(t, path) {
+				if !errors.Is(err, queue.ErrDamaged) || !strings.Contains(err.Error(), path) {
+					t.Errorf("the error is %v", err)
+				}
+			}
+		})
+	}
+}
