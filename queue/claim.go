@@ -102,11 +102,8 @@ func (q *Queue) claim() (c *Claim, due time.Time, err error) {
 
 func (q *Queue) newClaim(path string, r record) *Claim {
 	c := &Claim{
-		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1,
+		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
 		q: q, generation: r.generation,
-	}
-	if r.stored.destination == q.destination {
-		c.Stored = &Stored{Size: r.stored.size, ETag: r.stored.etag, MD5: r.stored.md5}
 	}
 	q.claimed[path] = struct{}{}
 	return c

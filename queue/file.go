@@ -87,9 +87,8 @@ func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
 
 // describe is the record for people, claimed or not.
 func (q *Queue) describe(path string, r record) File {
-	f := File{Path: path, Version: r.version, Reason: cmp.Or(r.reason, r.note), Attempt: int(r.attempt)}
-	if r.stored.destination == q.destination && q.destination != 0 {
-		f.Stored = &Stored{Size: r.stored.size, ETag: r.stored.etag, MD5: r.stored.md5}
+	f := File{
+		Path: path, Version: r.version, Reason: cmp.Or(r.reason, r.note), Attempt: int(r.attempt), Stored: q.storedHere(r),
 	}
 	switch r.state {
 	case stateQueued:
@@ -107,6 +106,14 @@ func (q *Queue) describe(path string, r record) File {
 		}
 	}
 	return f
+}
+
+// storedHere is the record's object, where it is in the present destination.
+func (q *Queue) storedHere(r record) *Stored {
+	if q.destination == 0 || r.stored.destination != q.destination {
+		return nil
+	}
+	return &Stored{Size: r.stored.size, ETag: r.stored.etag, MD5: r.stored.md5}
 }
 
 // markUploading tells the claimed ones from the queued. It has to come after the transaction; see Queue.mu.
