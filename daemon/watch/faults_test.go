@@ -88,11 +88,11 @@ func TestLostEventsAreMadeUpForByAScan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	f := r.faulty()
-	r.write(storyA+"/a/old.txt", "x")
+	r.write(storyA+"/a/sub/old.txt", "x")
 	r.start()
-	r.arrives(storyA + "/a/old.txt")
+	r.arrives(storyA + "/a/sub/old.txt")
 	f.lose.Store(true)
-	r.write(storyA+"/a/lost.txt", "x")
+	r.write(storyA+"/a/sub/lost.txt", "x")
 	rename(t, r.path(storyA+"/a"), r.path(storyA+"/b"))
 	if err := os.RemoveAll(r.path(storyB)); err != nil {
 		t.Fatal(err)
@@ -101,12 +101,12 @@ func TestLostEventsAreMadeUpForByAScan(t *testing.T) {
 	f.inject <- fsnotify.ErrEventOverflow
 	r.wait("a scan", func() bool { return r.w.Status().LastScan.After(first) })
 	f.lose.Store(false)
-	r.arrives(storyA + "/b/lost.txt")
-	// Although the rename was never heard of, the directory is watched under its new name.
-	r.write(storyA+"/b/new.txt", "x")
-	r.arrives(storyA + "/b/new.txt")
+	r.arrives(storyA + "/b/sub/lost.txt")
+	// Although the rename was never heard of, what is below is watched under its new name.
+	r.write(storyA+"/b/sub/new.txt", "x")
+	r.arrives(storyA + "/b/sub/new.txt")
 	r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-	if got := r.sink.of(storyA + "/a/lost.txt"); len(got) > 0 {
+	if got := r.sink.of(storyA + "/a/sub/lost.txt"); len(got) > 0 {
 		t.Errorf("a file that is not there was handed on: %v", got)
 	}
 }

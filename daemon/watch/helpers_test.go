@@ -22,7 +22,8 @@ const (
 // memorySink knows what it was given.
 type memorySink struct {
 	mu      sync.Mutex
-	fail    error // of both methods while set
+	fail    error  // of both methods while set
+	during  func() // called by Settled before it returns; nil for nothing
 	known   map[string]codestory.Version
 	settled []Change
 	largest int // the most changes that one call had
@@ -55,6 +56,9 @@ func (s *memorySink) Settled(_ context.Context, changes []Change) error {
 		s.known[c.Name] = c.Version
 	}
 	s.settled = append(s.settled, changes...)
+	if s.during != nil {
+		s.during()
+	}
 	return nil
 }
 

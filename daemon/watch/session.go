@@ -98,7 +98,7 @@ func (s *session) watchRoot(ctx context.Context) error {
 		case <-ticker.C:
 		case <-s.look:
 		}
-		if err := s.w.tree.check(); err != nil {
+		if err := s.w.tree.Check(); err != nil {
 			return fmt.Errorf("%w: %w", errRootGone, err)
 		}
 	}

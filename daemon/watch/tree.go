@@ -141,7 +141,11 @@ func (t *Tree) open(name string) (*File, error) {
 		return nil, t.wrap(name, err)
 	}
 	defer dir.Close()
-	file, info, err := openRegular(dir, base)
+	info, err := dir.Lstat(base)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	file, info, err := openRegular(dir, base, info)
 	if err != nil {
 		return nil, t.wrap(name, err)
 	}
@@ -216,12 +220,9 @@ func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error
 	return dir, nil
 }
 
-// openRegular opens a regular file, and no symlink to one.
-func openRegular(dir *os.Root, base string) (*os.File, os.FileInfo, error) {
-	info, err := dir.Lstat(base)
-	if err != nil {
-		return nil, nil, err
-	}
+// openRegular opens the regular file that Lstat described as info, and no symlink in its place. It returns what the
+// file is now.
+func openRegular(dir *os.Root, base string, info os.FileInfo) (*os.File, os.FileInfo, error) {
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNotRegular
 	}
@@ -288,8 +289,9 @@ func (t *Tree) present() error {
 	return nil
 }
 
-// check returns nil while present does and the directory can be read.
-func (t *Tree) check() error {
+// Check returns nil while the directory that was opened is there and can be read; else an error that wraps
+// ErrDirMissing.
+func (t *Tree) Check() error {
 	root, _, err := openDir(t.dir)
 	if err != nil {
 		return err

@@ -25,6 +25,42 @@ func TestAPipeDoesNotHangOpen(t *testing.T) {
 	}
 }
 
+// What is put in a file's or a directory's place between the look at it and the open is not opened, and does not hang.
+func TestASwapIsCaught(t *testing.T) {
+	t.Parallel()
+	for what, swap := range map[string]func(name string) error{
+		"a symlink":         func(name string) error { return os.Symlink("other", name) },
+		"a symlink outside": func(name string) error { return os.Symlink("/", name) },
+		"a pipe":            func(name string) error { return syscall.Mkfifo(name, 0o644) },
+		"another file":      func(name string) error { return os.WriteFile(name, nil, 0o644) },
+		"another directory": func(name string) error { return os.Mkdir(name, 0o755) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			tree := openTree(t)
+			in := func(name string) string { return filepath.Join(tree.Dir(), name) }
+			write(t, in("file"), "x")
+			mkdir(t, in("dir"))
+			mkdir(t, in("other"))
+			file, fileErr := tree.root.Lstat("file")
+			dir, dirErr := tree.root.Lstat("dir")
+			// They stay in existence, so that their inodes are not given to what takes their place.
+			if err := errors.Join(fileErr, dirErr, os.Rename(in("file"), in("old file")),
+				os.Rename(in("dir"), in("old dir")), swap(in("file")), swap(in("dir"))); err != nil {
+				t.Fatal(err)
+			}
+			if f, _, err := openRegular(tree.root, "file", file); err == nil {
+				_ = f.Close()
+				t.Errorf("%s was opened for the file", what)
+			}
+			if d, err := openSubdir(tree.root, "dir", dir); err == nil {
+				_ = d.Close()
+				t.Errorf("%s was opened for the directory", what)
+			}
+		})
+	}
+}
+
 // Whatever is put in the file's place between the look at it and the open, Open reads the file or nothing.
 func TestOpenSurvivesSwaps(t *testing.T) {
 	t.Parallel()
