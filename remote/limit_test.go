@@ -15,7 +15,7 @@ func constant(perSecond int64) func(time.Time) int64 {
 
 func TestLimiterPassesItsRate(t *testing.T) {
 	t.Parallel()
-	for _, perSecond := range []int64{1, 100, 64 << 10, 10 << 20, 1 << 30} {
+	for _, perSecond := range []int64{1, 100, 64 << 10, 10 << 20} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLimiter(constant(perSecond))
 			start := time.Now()

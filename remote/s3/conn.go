@@ -35,6 +35,7 @@ type conn struct {
 	moved   time.Time // when the last byte was seen to move
 	queued  int       // bytes in the queue when it was last looked at
 	waiting int       // writers that wait for the limiter
+	dead    bool      // it has stalled
 }
 
 func newConn(c net.Conn, limiter *remote.Limiter, stall time.Duration) *conn {
@@ -50,14 +51,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.touch()
 	for {
 		if err := c.SetReadDeadline(c.nextLook()); err != nil {
-			return 0, err
+			return 0, c.reason(err)
 		}
 		n, err := c.Conn.Read(p)
 		if n > 0 {
 			c.touch()
 		}
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
+			return n, c.reason(err)
 		}
 		if c.stalled() {
 			return 0, errStalled
@@ -85,7 +86,7 @@ func (c *conn) waitForLimit(n int) error {
 	c.wait(1)
 	defer c.wait(-1)
 	if err := c.limiter.Wait(c.ctx, n); err != nil {
-		return net.ErrClosed
+		return c.reason(net.ErrClosed)
 	}
 	return nil
 }
@@ -94,7 +95,7 @@ func (c *conn) write(p []byte) (int, error) {
 	sent := 0
 	for {
 		if err := c.SetWriteDeadline(c.nextLook()); err != nil {
-			return sent, err
+			return sent, c.reason(err)
 		}
 		n, err := c.Conn.Write(p[sent:])
 		sent += n
@@ -102,7 +103,7 @@ func (c *conn) write(p []byte) (int, error) {
 			c.touch()
 		}
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return sent, err
+			return sent, c.reason(err)
 		}
 		if c.stalled() {
 			return sent, errStalled
@@ -139,5 +140,17 @@ func (c *conn) stalled() bool {
 		c.moved = time.Now()
 	}
 	c.queued = queued
-	return time.Since(c.moved) >= c.stall
+	c.dead = c.dead || time.Since(c.moved) >= c.stall
+	return c.dead
+}
+
+// reason is err, unless it only follows from a stall: when a read finds one, the connection is closed, and a write
+// that is under way then learns no more than that.
+func (c *conn) reason(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead && errors.Is(err, net.ErrClosed) {
+		return errStalled
+	}
+	return err
 }

@@ -3,10 +3,12 @@ package s3
 import (
 	"context"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +54,13 @@ func newTransport(limiter *remote.Limiter, stall time.Duration) *transport {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.ContentLength >= expectContinueFrom {
+	if req.Body != nil {
+		body := &guard{body: req.Body}
+		defer body.Close()
 		req = req.Clone(req.Context())
+		req.Body = body
+	}
+	if req.ContentLength >= expectContinueFrom {
 		req.Header.Set("Expect", "100-continue")
 	}
 	resp, err := t.base.RoundTrip(req)
@@ -70,6 +77,34 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &foreignError{resp.Status, resp.Header.Get("Content-Type"), resp.Header.Get("Location")}
 	}
 	return resp, nil
+}
+
+// guard is a request's body that is read and closed by one at a time, closed once, and not read after that. net/http
+// may read and close a body from two goroutines, and go on when it has an answer; the reader with which minio-go signs
+// a body piece by piece endures neither.
+type guard struct {
+	mu     sync.Mutex
+	body   io.ReadCloser
+	closed bool
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return g.body.Read(p)
+}
+
+func (g *guard) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
+	g.closed = true
+	return g.body.Close()
 }
 
 // isForeign reports whether the answer cannot be that of an S3 server. What fails with a 5xx may well be a proxy in
