@@ -42,7 +42,7 @@ var _ remote.Store = (*Folder)(nil)
 // NewFolder opens the store in dir, which is made if absent, and removes what a process that was killed has left
 // there. A second process that opens the same folder costs the first one's puts in flight a retry, no more.
 func NewFolder(dir string, opts Options) (*Folder, error) {
-	logTo(opts.Logger)
+	setUp(opts.Logger)
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the embedded store: %w", err)
@@ -171,12 +171,22 @@ func (f *Folder) Stat(ctx context.Context, key string) (remote.Object, error) {
 
 // Open implements remote.Store. What was opened is read to its end even when it is replaced meanwhile.
 func (f *Folder) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
-	find := func(ctx context.Context) (fs.Object, remote.Object, error) { return f.find(ctx, key) }
-	body, object, err := open(fs.CopyConfig(ctx, f.base), find, true, offset, length)
-	if err != nil {
-		return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, f.classify(err))
+	const tries = 10 // each one lost to a Put that was done just then
+	for range tries {
+		file, object, err := f.find(ctx, key)
+		if err != nil {
+			return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, err)
+		}
+		body, err := open(fs.CopyConfig(ctx, f.base), file, object.Size, offset, length)
+		if err != nil {
+			return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, f.missing(err))
+		}
+		if again, err := f.Stat(ctx, key); err == nil && again == object {
+			return body, object, nil // what was opened is what was described
+		}
+		body.Close() // nothing was read of it
 	}
-	return body, object, nil
+	return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, errReplaced)
 }
 
 // find finds the object and what is kept of it. Where nothing is, its MD5 is computed, and kept for the next time.

@@ -160,11 +160,11 @@ const maxDirs = 1024
 func (f *Folder) makeDir(dir string) error {
 	f.dirsMu.Lock()
 	defer f.dirsMu.Unlock()
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		clear(f.dirs) // somebody may have removed it
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
+	for made := dir; !isDir(made) && made != f.root; made = filepath.Dir(made) {
+		delete(f.dirs, made) // somebody has removed it, if it was ever there
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
 	}
 	var synced []string
 	for ; dir != f.root; dir = filepath.Dir(dir) {
@@ -183,6 +183,11 @@ func (f *Folder) makeDir(dir string) error {
 		f.dirs[dir] = struct{}{}
 	}
 	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // syncFile has the bytes of a file on disk.

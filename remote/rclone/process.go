@@ -14,25 +14,31 @@ import (
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/config"
 	"github.com/rclone/rclone/fs/config/configfile"
+	"github.com/rclone/rclone/lib/atexit"
 )
 
 // process is what rclone keeps once for the process, and therefore so must we. rclone guards none of it, so each part
 // is set once, before rclone has a reason to read it.
 var process struct {
-	logs   sync.Once
+	once   sync.Once
 	logger atomic.Pointer[slog.Logger]
 
 	config    sync.Once
 	configErr error
 }
 
-// logTo sends what rclone logs to logger from now on; nil discards it.
-func logTo(logger *slog.Logger) {
+// setUp comes before anything else that is asked of rclone. From now on it logs to logger, nil for nowhere, asks
+// nothing on the terminal, and leaves signals alone: during an upload it would end the process at the first one.
+func setUp(logger *slog.Logger) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	process.logger.Store(logger)
-	process.logs.Do(func() { fs.SetLogger(logHandler{}) })
+	process.once.Do(func() {
+		fs.SetLogger(logHandler{})
+		fs.GetConfig(context.Background()).AskPassword = false
+		atexit.IgnoreSignals()
+	})
 }
 
 // logHandler passes rclone's log on. rclone returns its errors too, so most of it is for whoever debugs; what it
@@ -69,7 +75,7 @@ func (h logHandler) WithGroup(string) slog.Handler      { return h }
 // once; a change to the file is picked up by rclone. Without a file there are the remotes of the environment only.
 //
 // rclone ends the process where its own loading fails, and asks on the terminal for a password that it has not got;
-// so it is loaded here first, with asking switched off.
+// so it is loaded here first.
 func loadConfig() error {
 	process.config.Do(func() { process.configErr = loadConfigFile() })
 	return process.configErr
@@ -81,7 +87,6 @@ func loadConfigFile() error {
 			return fmt.Errorf("RCLONE_CONFIG names %s: %w", path, err)
 		}
 	}
-	fs.GetConfig(context.Background()).AskPassword = false
 	configfile.Install()
 	err := config.Data().Load()
 	path := config.GetConfigPath()

@@ -28,10 +28,10 @@
 //
 // # What rclone keeps once for the whole process
 //
-// Its configuration file, its logger and its HTTP transport are process-wide. What is touched of them is in
-// process.go, once; all else is set in contexts and configuration maps of the store's own. Importing rclone has
-// effects that nobody can stop: it makes its per-user configuration folder where that is absent, and it reads the
-// RCLONE_* variables of the environment.
+// Its configuration file, its logger, its handler of signals and its HTTP transport are process-wide. What is touched
+// of them is in process.go, once; all else is set in contexts and configuration maps of the store's own. Importing
+// rclone has effects that nobody can stop: it makes its per-user configuration folder where that is absent, and it
+// reads the RCLONE_* variables of the environment.
 package rclone
 
 import (
@@ -67,7 +67,6 @@ func settings() context.Context {
 	ctx, config := fs.AddConfig(context.Background())
 	config.LowLevelRetries = 1
 	config.Retries = 1
-	config.AskPassword = false
 	config.UserAgent = "codestoryd"
 	return ctx
 }
@@ -89,45 +88,17 @@ func objectName(key string) (string, error) {
 	return strings.Join(elements, "/"), nil
 }
 
-// finder finds one object, and describes the bytes that it has at that moment.
-type finder func(ctx context.Context) (fs.Object, remote.Object, error)
-
-// open reads length bytes from offset on, clipped to the object. Where names lead to bytes only when they are
-// opened, replaceable is true: then the object is looked at again afterwards, so that what is returned describes what
-// is read.
-func open(ctx context.Context, find finder, replaceable bool, offset, length int64) (io.ReadCloser, remote.Object, error) {
-	const tries = 10 // each one lost to another Put that finished just then
-	for range tries {
-		file, object, err := find(ctx)
-		if err != nil {
-			return nil, object, err
-		}
-		left := max(object.Size-offset, 0)
-		if length >= 0 {
-			left = min(left, length)
-		}
-		if left == 0 {
-			return io.NopCloser(strings.NewReader("")), object, nil
-		}
-		var options []fs.OpenOption
-		if left < object.Size {
-			options = append(options, &fs.RangeOption{Start: offset, End: offset + left - 1})
-		}
-		body, err := file.Open(ctx, options...)
-		if err != nil {
-			return nil, remote.Object{}, err
-		}
-		if !replaceable {
-			return body, object, nil
-		}
-		_, again, err := find(ctx)
-		if err == nil && again.Size == object.Size && again.ETag == object.ETag && again.Modified.Equal(object.Modified) {
-			return body, object, nil
-		}
-		body.Close() // nothing was read of it, and another one follows
-		if err != nil {
-			return nil, remote.Object{}, err
-		}
+// open reads length bytes of the file from offset on, clipped to the size that it has; all that follow with length -1.
+func open(ctx context.Context, file fs.Object, size, offset, length int64) (io.ReadCloser, error) {
+	left := max(size-offset, 0)
+	if length >= 0 {
+		left = min(left, length)
 	}
-	return nil, remote.Object{}, errReplaced
+	switch left {
+	case 0: // which some backends take for a range that cannot be had
+		return io.NopCloser(strings.NewReader("")), nil
+	case size:
+		return file.Open(ctx)
+	}
+	return file.Open(ctx, &fs.RangeOption{Start: offset, End: offset + left - 1})
 }

@@ -70,7 +70,9 @@ func probe(dir string) (folding, error) {
 }
 
 // digest stands for the key, and for all that are one file with it, in names and locks.
-func (f *Folder) digest(key string) [sha256.Size]byte { return sha256.Sum256([]byte(f.folds.fold(key))) }
+func (f *Folder) digest(key string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(f.folds.fold(key)))
+}
 
 // slot is the path of the sidecar of a key. It has a fixed length, and none of the conflicts that keys have as names
 // of files and directories.

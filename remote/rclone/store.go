@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"path"
 	"sync"
@@ -34,6 +35,8 @@ type Store struct {
 
 	turn chan struct{} // holds one token: whoever has it may look at, and make, conn
 	conn *connection   // nil until the remote has answered
+
+	moves [64]sync.RWMutex // by the checksum of a key: what is opened is what was looked at, not what replaced it
 }
 
 var _ remote.Store = (*Store)(nil)
@@ -52,16 +55,13 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	logTo(opts.Logger)
-	parsed, err := fspath.Parse(name)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
-	}
-	if parsed.Name == "" {
-		return nil, fmt.Errorf("%q is no rclone remote, which is written NAME:PATH", name)
-	}
+	setUp(opts.Logger)
 	if err := loadConfig(); err != nil {
 		return nil, err
+	}
+	parsed, err := fspath.Parse(name)
+	if err != nil || parsed.Name == "" {
+		return nil, notARemote(name, err)
 	}
 	if err := known(name, 0); err != nil {
 		return nil, err
@@ -73,19 +73,30 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	}, nil
 }
 
+// notARemote is the error for a name that cannot be one, because of err or because it is a path.
+func notARemote(name string, err error) error {
+	if err == nil {
+		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH", name)
+	}
+	return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
+}
+
 // known returns nil where rclone has the remote, and those that it stands for, and a backend for each.
 func known(name string, depth int) error {
-	if parsed, err := fspath.Parse(name); err == nil && parsed.Name == "" {
+	parsed, err := fspath.Parse(name)
+	if err != nil {
+		return notARemote(name, err)
+	}
+	section := parsed.Name
+	if section == "" {
 		return nil // a path of this machine
 	}
-	info, section, _, params, err := fs.ParseRemote(name)
+	info, _, _, params, err := fs.ParseRemote(name)
 	switch {
 	case errors.Is(err, fs.ErrorNotFoundInConfigFile):
 		return fmt.Errorf("rclone has no remote of the name %s: add it to %s with rclone config", section, config.GetConfigPath())
-	case err != nil && section != "":
-		return fmt.Errorf("the remote %s is of a type that this program has no backend for: build it with -tags rclone_all: %w", section, err)
 	case err != nil:
-		return fmt.Errorf("%q is no rclone remote: %w", name, err)
+		return fmt.Errorf("the remote %s is of a type that this program has no backend for: build it with -tags rclone_all: %w", section, err)
 	}
 	const deepest = 8 // a remote that stands for itself is told of by rclone, when it connects
 	inner, ok := fs.ConfigMap(info.Prefix, info.Options, section, params).Get("remote")
@@ -147,13 +158,16 @@ func (s *Store) refused(err error) error {
 
 func newConnection(endpoint string, f fs.Fs) (*connection, error) {
 	features := f.Features()
-	if features.PartialUploads && features.Move == nil {
+	// rclone does not count WebDAV among these, but what a server of that kind shows is its own affair. Besides, its
+	// backend deletes the object after an upload that failed, the old one too.
+	growing := features.PartialUploads || fs.Type(fs.UnWrapFs(f)) == "webdav"
+	if growing && features.Move == nil {
 		return nil, codestory.Pause(codestory.RemoteDenied,
 			endpoint+" shows files while they grow and cannot move them: use another remote", nil)
 	}
 	// An alias is the very backend that rclone's cache has, and would shut down once it was not asked for in a while.
 	cache.Pin(f)
-	c := &connection{Fs: f, growing: features.PartialUploads}
+	c := &connection{Fs: f, growing: growing}
 	for _, kind := range append([]hash.Type{hash.MD5, hash.SHA1, hash.SHA256}, f.Hashes().Array()...) {
 		if f.Hashes().Contains(kind) {
 			c.checksum = kind
@@ -220,12 +234,23 @@ func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.
 	if err != nil {
 		return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, err)
 	}
-	find := func(ctx context.Context) (fs.Object, remote.Object, error) { return s.find(ctx, c, key) }
-	body, object, err := open(fs.CopyConfig(ctx, s.base), find, c.growing, offset, length)
+	move := s.move(key)
+	move.RLock()
+	defer move.RUnlock()
+	file, object, err := s.find(ctx, c, key)
 	if err != nil {
-		return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, s.classify(err))
+		return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, err)
+	}
+	body, err := open(fs.CopyConfig(ctx, s.base), file, object.Size, offset, length)
+	if err != nil {
+		return nil, remote.Object{}, fmt.Errorf("opening %s: %w", key, s.missing(err))
 	}
 	return body, object, nil
+}
+
+// move guards the object of that key against being replaced between two requests. It knows of this process only.
+func (s *Store) move(key string) *sync.RWMutex {
+	return &s.moves[crc32.ChecksumIEEE([]byte(key))%uint32(len(s.moves))]
 }
 
 func (s *Store) find(ctx context.Context, c *connection, key string) (fs.Object, remote.Object, error) {
@@ -235,17 +260,39 @@ func (s *Store) find(ctx context.Context, c *connection, key string) (fs.Object,
 	}
 	ctx = fs.CopyConfig(ctx, s.base)
 	file, err := c.NewObject(ctx, name)
-	if err == nil && !file.Storable() { // a symlink, a pipe
-		err = fs.ErrorNotAFile
-	}
-	if err != nil && absent(err) {
+	switch {
+	case err == nil && !file.Storable(): // a symlink, a pipe
+		return nil, remote.Object{}, notFound(fs.ErrorNotAFile)
+	case err != nil && c.throughFile(ctx, name, err):
 		return nil, remote.Object{}, notFound(err)
-	}
-	if err != nil {
-		return nil, remote.Object{}, s.classify(err)
+	case err != nil:
+		return nil, remote.Object{}, s.missing(err)
 	}
 	object, err := c.describe(ctx, key, file)
 	return file, object, s.classify(err)
+}
+
+// missing is the error of a remote that was asked for an object.
+func (s *Store) missing(err error) error {
+	if absent(err) {
+		return notFound(err)
+	}
+	return s.classify(err)
+}
+
+// throughFile reports whether err comes of a name that leads through a file. Each kind of server has words of its own
+// for that: none that the classes know, or that it is forbidden.
+func (c *connection) throughFile(ctx context.Context, name string, err error) bool {
+	known, ok := errors.AsType[*codestory.Error](classify("", err))
+	if absent(err) || ok && known.State != codestory.RemoteDenied {
+		return false
+	}
+	for parent := path.Dir(name); parent != "." && ctx.Err() == nil; parent = path.Dir(parent) {
+		if file, err := c.NewObject(ctx, parent); err == nil && file.Storable() {
+			return true
+		}
+	}
+	return false
 }
 
 // describe says what rclone knows of an object at little cost.

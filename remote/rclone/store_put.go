@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"syscall"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -41,27 +42,38 @@ func (s *Store) put(ctx context.Context, key string, body *remote.Body, size int
 		return remote.Object{}, err
 	}
 	ctx = fs.CopyConfig(ctx, s.base)
-	place := name
+	var file fs.Object
 	if c.growing {
-		place = path.Join(uploads, rand.Text())
-	}
-	file, err := s.send(ctx, c, place, body, size, opts)
-	if err == nil && c.growing {
-		var moved fs.Object
-		if err = ctx.Err(); err == nil {
-			moved, err = c.Features().Move(ctx, file, name)
-		}
-		if err == nil {
-			file = moved
-		}
+		file, err = s.sendHidden(ctx, c, key, name, body, size, opts)
+	} else {
+		file, err = s.send(ctx, c, name, body, size, opts)
 	}
 	if err != nil {
-		if c.growing {
-			c.discard(ctx, place)
+		if body.Complete() && c.throughFile(ctx, name, err) {
+			err = syscall.ENOTDIR // which says it in the words that the classes know
 		}
 		return remote.Object{}, err
 	}
 	return c.describe(ctx, key, file)
+}
+
+// sendHidden uploads the body to a temporary, which is moved to its name once it is proved.
+func (s *Store) sendHidden(ctx context.Context, c *connection, key, name string, body *remote.Body, size int64, opts remote.PutOptions) (fs.Object, error) {
+	temporary := path.Join(uploads, rand.Text())
+	file, err := s.send(ctx, c, temporary, body, size, opts)
+	if err == nil {
+		move := s.move(key)
+		move.Lock()
+		defer move.Unlock()
+		if err = ctx.Err(); err == nil {
+			file, err = c.Features().Move(ctx, file, name)
+		}
+	}
+	if err != nil {
+		c.discard(ctx, temporary)
+		return nil, err
+	}
+	return file, nil
 }
 
 // send uploads the body to place and proves that it is there.
@@ -73,6 +85,11 @@ func (s *Store) send(ctx context.Context, c *connection, place string, body *rem
 	in := &stream{ctx: ctx, body: body, digest: digest}
 	if !c.Features().IsLocal {
 		in.limiter = s.limiter
+	}
+	if size == 0 { // which nobody may ever read, and the source has to be asked all the same
+		if _, err := in.Read(make([]byte, 1)); err != io.EOF {
+			return nil, err
+		}
 	}
 	info := object.NewStaticObjectInfo(place, time.Now(), size, true, nil, c.Fs)
 	info.WithMimeType(opts.ContentType)
