@@ -231,7 +231,8 @@ func openRegular(dir *os.Root, base string, info os.FileInfo) (*os.File, os.File
 		return nil, nil, err
 	}
 	opened, err := file.Stat()
-	if err == nil && !os.SameFile(info, opened) {
+	// A pipe may have been given the inode number of a file that was removed.
+	if err == nil && (!os.SameFile(info, opened) || !opened.Mode().IsRegular()) {
 		err = errSwapped
 	}
 	if err != nil {
