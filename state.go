@@ -11,6 +11,7 @@ const (
 	Blocked   FileState = "blocked"   // needs a person
 	Synced    FileState = "synced"    // in the store, proved
 	Missing   FileState = "missing"   // named by the metadata, and nowhere to be found
+	LeftOut   FileState = "ignored"   // dropped or deleted by a person, until it changes
 )
 
 // StoryState sums up the files of one story.

@@ -136,3 +136,21 @@ type Link struct {
 	Source        string    `json:"source"` // remote or local
 	PlayURL       *string   `json:"play_url"`
 }
+
+// QueueItem is one file that waits, as GET /api/queue and `queue ls --json` list it.
+type QueueItem struct {
+	Path        string     `json:"path"`
+	Key         string     `json:"key"`
+	State       FileState  `json:"state"`
+	Size        int64      `json:"size"`         // bytes
+	Attempt     int        `json:"attempt"`      // attempts that failed
+	NextAttempt *time.Time `json:"next_attempt"` // of a retrying one; nil for others
+	Reason      *string    `json:"reason"`       // why it waits, in one sentence
+}
+
+// QueuePage is one page of the queue: what is uploaded now or next, by urgency, then what waits for another attempt,
+// then what needs a person.
+type QueuePage struct {
+	Items      []QueueItem `json:"items"`
+	NextCursor *string     `json:"next_cursor"` // opaque; nil on the last page
+}

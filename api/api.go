@@ -26,6 +26,7 @@ type Options struct {
 type server struct {
 	lib     Library
 	access  Access
+	queue   Queue
 	monitor Monitor
 	public  url.URL
 	log     *slog.Logger
@@ -33,8 +34,8 @@ type server struct {
 }
 
 // New makes the handler of the whole API. It starts nothing and owns nothing.
-func New(lib Library, access Access, monitor Monitor, opts Options) http.Handler {
-	s := &server{lib: lib, access: access, monitor: monitor, log: opts.Logger, version: opts.Version}
+func New(lib Library, access Access, queue Queue, monitor Monitor, opts Options) http.Handler {
+	s := &server{lib: lib, access: access, queue: queue, monitor: monitor, log: opts.Logger, version: opts.Version}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -43,6 +43,20 @@ type Access interface {
 	RemoveToken(name string) error
 }
 
+// Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does
+// not wait.
+type Queue interface {
+	// Queue lists what waits: files of one state, or all where it is "". cursor is as with Library.Stories.
+	Queue(ctx context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error)
+	// Retry tries a file at once, or where path is "" all that wait for another attempt or a person. It returns how
+	// many there were.
+	Retry(ctx context.Context, path string) (int, error)
+	// Drop takes a file out of the queue, until it changes.
+	Drop(ctx context.Context, path string) error
+	// Pause begins no uploads until it is told otherwise, restarts included.
+	Pause(ctx context.Context, paused bool) error
+}
+
 // Monitor says how the daemon is.
 type Monitor interface {
 	Status(ctx context.Context) (codestory.Status, error)

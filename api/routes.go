@@ -30,6 +30,10 @@ func (s *server) routes(router *httprouter.Router) {
 
 	s.read(router, "/play/*path", s.play)
 
+	s.read(router, "/api/queue", s.managed(s.listQueue))
+	s.handle(router, http.MethodPost, "/api/queue/:action", s.managed(s.operateQueue))
+	s.handle(router, http.MethodDelete, "/api/queue/*path", s.managed(s.drop))
+
 	s.read(router, "/api/tokens", s.managed(s.tokens))
 	s.handle(router, http.MethodPost, "/api/tokens", s.managed(s.addToken))
 	s.handle(router, http.MethodDelete, "/api/tokens/:name", s.managed(s.removeToken))

@@ -70,7 +70,7 @@ func TestPanicLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	lib := lateLibrary{w.lib}
-	srv := api.NewServer(api.New(lib, w.access, w.monitor, api.Options{}))
+	srv := api.NewServer(api.New(lib, w.access, w.queue, w.monitor, api.Options{}))
 	l := listen(t)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()

@@ -35,6 +35,7 @@ type world struct {
 	t       *testing.T
 	lib     *library
 	access  *access
+	queue   *waiting
 	monitor *monitor
 	handler http.Handler
 	public  string // base URL
@@ -44,7 +45,7 @@ type world struct {
 
 // newFakes makes a world without sockets, for tests in a bubble of synctest too.
 func newFakes(t *testing.T, opts api.Options) *world {
-	w := &world{t: t, lib: newLibrary(), monitor: &monitor{}, log: &syncBuffer{}}
+	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, log: &syncBuffer{}}
 	w.access = &access{tokens: map[string]codestory.Token{
 		ownerToken: {Name: "owner", Scope: codestory.ScopeManage},
 		aliceToken: {Name: "phone", User: "alice", Scope: codestory.ScopePlay},
@@ -56,7 +57,7 @@ func newFakes(t *testing.T, opts api.Options) *world {
 	w.public = opts.PublicURL.String()
 	opts.Logger = slog.New(slog.NewTextHandler(w.log, nil))
 	opts.Version = "1.2.3"
-	w.handler = api.New(w.lib, w.access, w.monitor, opts)
+	w.handler = api.New(w.lib, w.access, w.queue, w.monitor, opts)
 	return w
 }
 

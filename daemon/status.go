@@ -39,7 +39,7 @@ func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) cod
 		},
 		Queue: codestory.QueueStatus{
 			Queued: stats.Queued, Uploading: stats.Uploading, Retrying: stats.Retrying, Blocked: stats.Blocked,
-			Bytes: stats.Bytes,
+			Bytes: stats.Bytes, Paused: stats.Paused,
 		},
 		Synced:   codestory.SyncedStatus{Files: stats.SyncedFiles, Bytes: stats.SyncedBytes},
 		Uploads:  []codestory.Upload{},
@@ -53,7 +53,12 @@ func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) cod
 
 // Ignored lists what is not uploaded, and why.
 func (d *Daemon) Ignored(ctx context.Context, limit int) ([]codestory.Ignored, error) {
-	return d.tree.Ignored(ctx, d.rules, limit)
+	dropped, err := d.queue.Ignored(limit)
+	if err != nil {
+		return nil, err
+	}
+	left, err := d.tree.Ignored(ctx, d.rules, limit-len(dropped))
+	return append(dropped, left...), err
 }
 
 // Ready returns nil while the database can be read.

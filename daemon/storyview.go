@@ -15,7 +15,7 @@ type storyView struct {
 	story    queue.Story
 	files    []queue.File
 	settling map[codestory.Path]string // the files that settle, with why they take long, or ""
-	remote   verdict
+	now      circumstances
 	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
 }
 
@@ -40,10 +40,13 @@ func (v storyView) describe() codestory.Story {
 func (v storyView) listFiles() []codestory.File {
 	list := make([]codestory.File, 0, len(v.files)+len(v.settling))
 	for _, f := range v.files {
+		if f.State == codestory.LeftOut {
+			continue
+		}
 		path := codestory.Path(f.Path)
 		file := codestory.File{
 			Path: path, Key: path.Key(), ContentType: path.ContentType(),
-			Size: f.Size(), State: f.State, Reason: text(v.reason(f)),
+			Size: f.Size(), State: f.State, Reason: text(v.now.reason(f)),
 		}
 		if f.Stored != nil {
 			file.ETag = text(f.Stored.ETag)
@@ -68,13 +71,26 @@ func (v storyView) listFiles() []codestory.File {
 	return list
 }
 
+// circumstances are what all files wait for alike.
+type circumstances struct {
+	store  verdict
+	paused bool // by a person
+}
+
+func (d *Daemon) circumstances() (circumstances, error) {
+	stats, err := d.queue.Stats()
+	return circumstances{d.gate.verdict(), stats.Paused}, err
+}
+
 // reason is the sentence that says why a file waits.
-func (v storyView) reason(f queue.File) string {
+func (c circumstances) reason(f queue.File) string {
 	switch {
+	case f.State == codestory.Queued && c.paused:
+		return "the queue is paused; go on with: codestoryd queue resume"
 	case f.State == codestory.Retrying:
 		return fmt.Sprintf("attempt %d failed: %s; the next is at %s", f.Attempt, f.Reason, f.Due.Format("15:04:05"))
-	case f.State == codestory.Queued && v.remote.state != codestory.RemoteOK:
-		return fmt.Sprintf("the store is %s: %s", v.remote.state, v.remote.message)
+	case f.State == codestory.Queued && c.store.state != codestory.RemoteOK:
+		return fmt.Sprintf("the store is %s: %s", c.store.state, c.store.message)
 	case f.State == codestory.Queued && f.Reason == "":
 		return "waits for its turn"
 	case f.State == codestory.Missing:

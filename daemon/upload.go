@@ -164,6 +164,9 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 
 // open opens the claimed version of the file.
 func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
+	if bad, ok := pathFault(claim.Path); ok {
+		return nil, &readError{codestory.Block(bad.Reason, bad)}
+	}
 	f, err := d.tree.Open(claim.Path)
 	switch {
 	case errors.Is(err, watch.ErrDirMissing):
@@ -180,6 +183,12 @@ func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
 		return nil, codestory.ErrChanged
 	}
 	return f, nil
+}
+
+// pathFault is what is wrong with the name of a file that was blocked for it, and that a person has tried again.
+func pathFault(path codestory.Path) (*codestory.PathError, bool) {
+	_, err := codestory.ParsePath(string(path))
+	return errors.AsType[*codestory.PathError](err)
 }
 
 // unchanged returns errUnchanged where the file has the bytes that are stored already: it was touched, or rewritten

@@ -24,7 +24,8 @@ type Claim struct {
 }
 
 // Next claims the most urgent file that nobody has claimed, and waits for one where there is none. Its error is ctx's,
-// or the database's. Once ctx has ended it claims nothing, however much waits.
+// or the database's. Once ctx has ended it claims nothing, however much waits,
+// and while the queue is paused it hands out nothing.
 func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -73,6 +74,9 @@ func (q *Queue) claim() (c *Claim, due time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	err = q.view(func(tx *bolt.Tx) error {
+		if isPaused(tx) {
+			return nil
+		}
 		cursor := tx.Bucket(bucketReady).Cursor()
 		for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
 			_, path, ok := splitIndexKey(k)

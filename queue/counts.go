@@ -9,7 +9,7 @@ import (
 // counts are the records by state. They are kept in memory, counted once at Open.
 type counts struct {
 	queued, retrying, blocked tally
-	settling, synced          tally
+	synced, other             tally
 }
 
 type tally struct{ files, bytes int64 }
@@ -25,7 +25,7 @@ func (c *counts) of(r record, destination uint64) *tally {
 	case r.synced(destination):
 		return &c.synced
 	default:
-		return &c.settling
+		return &c.other // settling, ignored, or stored elsewhere
 	}
 }
 
@@ -47,7 +47,7 @@ func (c *counts) sum(d counts) {
 		from tally
 	}{
 		{&c.queued, d.queued}, {&c.retrying, d.retrying}, {&c.blocked, d.blocked},
-		{&c.settling, d.settling}, {&c.synced, d.synced},
+		{&c.synced, d.synced}, {&c.other, d.other},
 	} {
 		p.to.files += p.from.files
 		p.to.bytes += p.from.bytes
@@ -60,29 +60,40 @@ type Stats struct {
 	Bytes                                int64
 	Oldest                               time.Time // when the longest waiting item began to; zero where none waits
 	SyncedFiles, SyncedBytes             int64
+	Paused                               bool // by a person
 }
 
-// Stats is answered from memory and one look at an index, however long the queue is.
+// Stats is answered from memory and a few look-ups, however long the queue is.
 func (q *Queue) Stats() (Stats, error) {
 	q.mu.Lock()
-	c, uploading := q.counts, int64(len(q.claimed))
+	c := q.counts
 	q.mu.Unlock()
 	s := Stats{
-		Queued:    max(0, c.queued.files-uploading),
-		Uploading: uploading,
-		Retrying:  c.retrying.files,
-		Blocked:   c.blocked.files,
-		Bytes:     c.queued.bytes + c.retrying.bytes + c.blocked.bytes,
+		Retrying: c.retrying.files,
+		Blocked:  c.blocked.files,
+		Bytes:    c.queued.bytes + c.retrying.bytes + c.blocked.bytes,
 
 		SyncedFiles: c.synced.files,
 		SyncedBytes: c.synced.bytes,
 	}
+	claimed := q.claimedNow()
 	err := q.view(func(tx *bolt.Tx) error {
+		for path := range claimed { // some may have been dropped, or blocked, since
+			r, ok, err := getRecord(tx, path)
+			if err != nil {
+				return err
+			}
+			if ok && r.state == stateQueued {
+				s.Uploading++
+			}
+		}
 		if ns, _, ok := firstOf(tx, bucketAge); ok {
 			s.Oldest = unixTime(ns)
 		}
+		s.Paused = isPaused(tx)
 		return nil
 	})
+	s.Queued = max(0, c.queued.files-s.Uploading)
 	return s, err
 }
 

@@ -99,6 +99,8 @@ func (q *Queue) describe(path string, r record) File {
 		f.State = codestory.Blocked
 	case stateSettling:
 		f.State = codestory.Settling
+	case stateIgnored:
+		f.State = codestory.LeftOut
 	case stateSynced:
 		f.State = codestory.Synced
 		if f.Stored == nil {

@@ -15,6 +15,9 @@
 //	                           │ Enqueue    (Changed)                        │
 //	                           └─────────────────────────────────────────────┘
 //
+// A person may make what waits ignored (Drop), until Enqueue brings a new version, and what is retrying or blocked
+// queued (Retry).
+//
 // "Claimed" is never written down. bbolt's file lock makes this process the one owner of the database, so whatever
 // was claimed when it died is simply queued again at the next start, and no lease or clock is needed.
 //
@@ -40,16 +43,19 @@ import (
 
 // The buckets. Keys of files and stories are paths and story ids as they are.
 var (
-	bucketMeta         = []byte("meta")         // "schema" → decimal; "destination" → the last name of one
+	bucketMeta         = []byte("meta")         // "schema" → decimal; "destination" → the last name of one; "paused" → since when
 	bucketFiles        = []byte("files")        // path → record
 	bucketReady        = []byte("ready")        // order, path → ""; what may be claimed, first the most urgent
 	bucketDue          = []byte("due")          // time, path → ""; what waits for its next attempt
 	bucketAge          = []byte("age")          // time, path → ""; all of both, the longest waiting first
+	bucketBlocked      = []byte("blocked")      // time, path → ""; what waits for a person, the longest first
+	bucketIgnored      = []byte("ignored")      // time, path → ""; what a person has dropped
 	bucketStories      = []byte("stories")      // story id → Story as JSON
 	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
 	bucketDestinations = []byte("destinations") // name → number
 
-	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketStories, bucketNewest, bucketDestinations}
+	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored,
+		bucketStories, bucketNewest, bucketDestinations}
 )
 
 const schema = "1"

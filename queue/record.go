@@ -21,6 +21,7 @@ const (
 	stateBlocked  state = 3
 	stateSettling state = 4
 	stateSynced   state = 5
+	stateIgnored  state = 6
 )
 
 // waits reports whether the item will be tried without anybody's help.
@@ -97,7 +98,7 @@ func appendText(b []byte, s string) []byte {
 var errRecord = errors.New("not a record")
 
 func decode(b []byte) (record, error) {
-	if len(b) < 2 || b[0] != recordFormat || state(b[1]) < stateQueued || state(b[1]) > stateSynced {
+	if len(b) < 2 || b[0] != recordFormat || state(b[1]) < stateQueued || state(b[1]) > stateIgnored {
 		return record{}, errRecord
 	}
 	d := decoder{rest: b[2:]}
@@ -235,6 +236,10 @@ func (r *record) entries(path string) []entry {
 		return []entry{{bucketReady, indexKey(r.order, path)}, {bucketAge, indexKey(r.since, path)}}
 	case stateRetrying:
 		return []entry{{bucketDue, indexKey(r.due, path)}, {bucketAge, indexKey(r.since, path)}}
+	case stateBlocked:
+		return []entry{{bucketBlocked, indexKey(r.since, path)}}
+	case stateIgnored:
+		return []entry{{bucketIgnored, indexKey(r.since, path)}}
 	default:
 		return nil
 	}

@@ -42,6 +42,7 @@ func (p *program) command() *cobra.Command {
 	root.AddCommand(
 		p.runCommand(),
 		p.statusCommand(),
+		p.queueCommand(),
 		p.linkCommand(),
 		p.tokenCommand(),
 		p.configCommand(),

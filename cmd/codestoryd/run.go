@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,6 +56,9 @@ func (p *program) runDaemon(c config) (err error) {
 	if err != nil {
 		return err
 	}
+	if closer, ok := store.(io.Closer); ok {
+		defer closing(&err, closer.Close)
+	}
 	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), store.Info().Destination(), queue.Options{})
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (p *program) runDaemon(c config) (err error) {
 		Watch:       watch.Options{Rules: c.rules},
 		Logger:      log, Version: version(), Address: address,
 	})
-	handler := api.New(d, keys, d, api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()})
+	handler := api.New(d, keys, d, d, api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()})
 	if err := writeInstance(c.dataDir, instance{PID: os.Getpid(), Address: address, StartedAt: d.Started()}); err != nil {
 		_ = listener.Close()
 		return err

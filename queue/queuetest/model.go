@@ -96,8 +96,10 @@ func (m *model) step() error {
 		return m.next()
 	case n < 85:
 		return m.settle()
-	case n < 90:
+	case n < 88:
 		return m.found()
+	case n < 91:
+		return m.operate()
 	case n < 96:
 		d := time.Duration(m.rng.Int64N(int64(5 * time.Hour)))
 		m.logf("sleep %v", d)
@@ -229,6 +231,43 @@ func (m *model) found() error {
 	return m.q.Found(path, s, md)
 }
 
+// operate does what a person may do to the queue.
+func (m *model) operate() error {
+	path := m.paths[m.rng.IntN(len(m.paths))]
+	switch m.rng.IntN(4) {
+	case 0:
+		m.logf("retry now %s", path)
+		return found(m.q.Retry(path), m.ref.retryNow(path))
+	case 1:
+		want := 0
+		for _, path := range m.paths {
+			if m.ref.retryNow(path) {
+				want++
+			}
+		}
+		m.logf("retry all")
+		if n, err := m.q.RetryAll(); n != want || err != nil {
+			return fmt.Errorf("RetryAll() = %d, %v, want %d", n, err, want)
+		}
+		return nil
+	case 2:
+		m.logf("drop %s", path)
+		return found(m.q.Drop(path, "dropped"), m.ref.drop(path, "dropped"))
+	default:
+		m.ref.paused = !m.ref.paused
+		m.logf("paused %t", m.ref.paused)
+		return m.q.SetPaused(m.ref.paused)
+	}
+}
+
+// found holds the error of an operation against whether there was anything to operate on.
+func found(err error, want bool) error {
+	if want == (err == nil) && (want || errors.Is(err, codestory.ErrNotFound)) {
+		return nil
+	}
+	return fmt.Errorf("the error is %v where the path waits: %t", err, want)
+}
+
 func (m *model) reopen() error {
 	destination := m.ref.destination
 	if m.rng.IntN(3) == 0 {
@@ -251,6 +290,10 @@ func (m *model) drain() error {
 		c.Release()
 	}
 	m.claims = nil
+	m.ref.paused = false
+	if err := m.q.SetPaused(false); err != nil {
+		return err
+	}
 	time.Sleep(24 * time.Hour)
 	for {
 		if err := m.next(); err != nil {
@@ -273,7 +316,7 @@ func (m *model) drain() error {
 			return err
 		}
 		switch f.State {
-		case codestory.Synced, codestory.Blocked, codestory.Settling, codestory.Missing:
+		case codestory.Synced, codestory.Blocked, codestory.Settling, codestory.Missing, codestory.LeftOut:
 		default:
 			return fmt.Errorf("at the end %s is %s", path, f.State)
 		}

@@ -14,6 +14,7 @@ import (
 // reference is the queue as plain maps: what it should answer, without indexes, transactions or a disk.
 type reference struct {
 	destination string
+	paused      bool
 	files       map[string]*entry
 	stories     map[codestory.StoryID]*queue.Story
 }
@@ -142,10 +143,32 @@ func (r *reference) next(now time.Time) string {
 			first = path
 		}
 	}
-	if first != "" {
-		r.files[first].claimed = true
+	if first == "" || r.paused {
+		return ""
 	}
+	r.files[first].claimed = true
 	return first
+}
+
+// retryNow reports whether the path waited for another attempt or a person.
+func (r *reference) retryNow(path string) bool {
+	e := r.files[path]
+	if e == nil || e.state != codestory.Retrying && e.state != codestory.Blocked {
+		return false
+	}
+	e.state, e.attempt, e.due, e.reason = codestory.Queued, 0, time.Time{}, ""
+	return true
+}
+
+// drop reports whether the path waited.
+func (r *reference) drop(path, reason string) bool {
+	e := r.files[path]
+	if e == nil || e.state != codestory.Queued && e.state != codestory.Retrying && e.state != codestory.Blocked {
+		return false
+	}
+	e.state, e.attempt, e.due, e.reason = codestory.LeftOut, 0, time.Time{}, reason
+	e.generation++
+	return true
 }
 
 // settle ends the claim of one generation of the path, by outcome if it is still the present one.
@@ -228,6 +251,7 @@ func (r *reference) stats() queue.Stats {
 			s.Oldest = e.since
 		}
 	}
+	s.Paused = r.paused
 	return s
 }
 

@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// What a person may do to the queue.
+
+// Retry tries the item at once, whether it waits for its time or for a person, and counts its attempts anew. The error
+// wraps codestory.ErrNotFound where the path does not wait for either.
+func (q *Queue) Retry(path string) error {
+	err := q.commit(func(ch *change) error {
+		r, ok, err := getRecord(ch.tx, path)
+		if err != nil {
+			return err
+		}
+		if !ok || r.state != stateRetrying && r.state != stateBlocked {
+			return fmt.Errorf("%q does not wait for another attempt: %w", path, codestory.ErrNotFound)
+		}
+		return ch.retry(path, r)
+	})
+	q.announce()
+	return err
+}
+
+// RetryAll does what Retry does for every item, and returns how many there were.
+func (q *Queue) RetryAll() (n int, err error) {
+	defer q.announce()
+	for {
+		var some int
+		err := q.commit(func(ch *change) error {
+			some = 0
+			for _, path := range firstPaths(ch.tx, promoteAtOnce, bucketDue, bucketBlocked) {
+				r, ok, err := getRecord(ch.tx, path)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					return fmt.Errorf("%w: %q is in the index and has no record", ErrDamaged, path)
+				}
+				if err := ch.retry(path, r); err != nil {
+					return err
+				}
+				some++
+			}
+			return nil
+		})
+		n += some
+		if err != nil || some < promoteAtOnce {
+			return n, err
+		}
+	}
+}
+
+// retry makes the item one that was never tried. A name that cannot be stored stays blocked at its next attempt.
+func (ch *change) retry(path string, r record) error {
+	next := r
+	next.state, next.attempt, next.due, next.reason = stateQueued, 0, 0, ""
+	next.order = urgency(unixTime(r.since), codestory.Path(path), r.version.Size)
+	return ch.put(path, r, true, next)
+}
+
+// firstPaths are the first limit paths of the indexes, taken together.
+func firstPaths(tx *bolt.Tx, limit int, indexes ...[]byte) (paths []string) {
+	for _, index := range indexes {
+		c := tx.Bucket(index).Cursor()
+		for k, _ := c.First(); k != nil && len(paths) < limit; k, _ = c.Next() {
+			if _, path, ok := splitIndexKey(k); ok {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// Drop takes the item out of the queue for that reason: it is ignored until it changes. An upload of it that is under
+// way goes on, and what it stores is noted. The error wraps codestory.ErrNotFound where the path does not wait.
+func (q *Queue) Drop(path, reason string) error {
+	return q.commit(func(ch *change) error {
+		r, ok, err := getRecord(ch.tx, path)
+		if err != nil {
+			return err
+		}
+		if !ok || !r.state.waits() && r.state != stateBlocked {
+			return fmt.Errorf("%q does not wait: %w", path, codestory.ErrNotFound)
+		}
+		next := r
+		next.state, next.attempt, next.due, next.reason = stateIgnored, 0, 0, reason
+		next.generation++ // a claim that is open is of an older one: it leaves this record's state alone
+		return ch.put(path, r, true, next)
+	})
+}
+
+// Ignored lists up to limit files that were dropped, with the reason.
+func (q *Queue) Ignored(limit int) (ignored []codestory.Ignored, err error) {
+	err = q.view(func(tx *bolt.Tx) error {
+		for _, path := range firstPaths(tx, limit, bucketIgnored) {
+			r, _, err := getRecord(tx, path)
+			if err != nil {
+				return err
+			}
+			ignored = append(ignored, codestory.Ignored{Path: path, Reason: r.reason})
+		}
+		return nil
+	})
+	return ignored, err
+}
+
+var keyPaused = []byte("paused")
+
+// SetPaused lets Next hand out nothing, or again what there is. It lasts until it is set otherwise, restarts included.
+func (q *Queue) SetPaused(paused bool) error {
+	err := q.commit(func(ch *change) error {
+		if paused {
+			return ch.tx.Bucket(bucketMeta).Put(keyPaused, []byte(time.Now().UTC().Format(time.RFC3339)))
+		}
+		return ch.tx.Bucket(bucketMeta).Delete(keyPaused)
+	})
+	q.announce()
+	return err
+}
+
+func isPaused(tx *bolt.Tx) bool { return tx.Bucket(bucketMeta).Get(keyPaused) != nil }
