@@ -50,6 +50,9 @@ type verdict struct {
 	since   time.Time
 }
 
+// notAsked is the message until the store was asked for the first time.
+const notAsked = "not asked yet"
+
 const (
 	askWhenIdle  = time.Minute
 	askTimeout   = 30 * time.Second
@@ -66,7 +69,7 @@ var outageDelays = backoff{first: time.Second, most: 15 * time.Second}
 func newGate(store remote.Store, log *slog.Logger, waiting func() bool) *gate {
 	return &gate{
 		store: store, log: log, waiting: waiting,
-		remote:  verdict{codestory.RemoteUnavailable, "not asked yet", time.Now()},
+		remote:  verdict{codestory.RemoteUnavailable, notAsked, time.Now()},
 		changed: make(chan struct{}),
 	}
 }
@@ -244,7 +247,7 @@ func (g *gate) well() {
 
 // tell sets what people are told, and logs a change of it.
 func (g *gate) tell(state codestory.RemoteState, message string, err error) {
-	if state != g.remote.state {
+	if state != g.remote.state || g.remote.message == notAsked {
 		g.remote.since = time.Now()
 		if err != nil {
 			g.log.Warn("the store is "+string(state), "error", err)

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,8 +153,8 @@ func openError(path string, err error) error {
 		return fmt.Errorf("%w: %s is held by %s", ErrLocked, path, holder(path))
 	case errors.Is(err, ErrDamaged), errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum),
 		errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: move %s aside and start again; it is made anew from the output directory (%v)",
-			ErrDamaged, path, err)
+		return fmt.Errorf("%w: move %s aside and start again; it is made anew from the output directory (%s)",
+			ErrDamaged, path, strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("opening the database: %w: give this user the rights to it", err)
 	default:

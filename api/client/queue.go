@@ -50,5 +50,6 @@ func (c *Client) Pause(ctx context.Context, paused bool) error {
 	if paused {
 		action = "pause"
 	}
-	return c.call(ctx, http.MethodPost, "/api/queue/"+action, nil, nil)
+	var answer api.PauseAnswer
+	return c.call(ctx, http.MethodPost, "/api/queue/"+action, nil, &answer)
 }

@@ -29,14 +29,10 @@ func (p *program) queueCommand() *cobra.Command {
 			return usagef("use queue ls, retry, drop, pause or resume")
 		},
 	}
-	var all bool
-	retry := p.queueAction("retry [PATH…]", "Try files at once: those named, or with --all every one that waits for another attempt or a person",
+	retry := p.queueAction("retry [PATH…]", "Try files at once: those named, or every one that waits for another attempt or a person",
 		func(ctx context.Context, w io.Writer, daemon *client.Client, paths []string) error {
-			if all != (len(paths) == 0) {
-				return usagef("name paths as `codestoryd queue ls` shows them, or give --all")
-			}
-			if all {
-				paths = []string{""}
+			if len(paths) == 0 {
+				paths = []string{""} // all
 			}
 			total := 0
 			for _, path := range paths {
@@ -49,7 +45,6 @@ func (p *program) queueCommand() *cobra.Command {
 			_, err := fmt.Fprintf(w, "%d retried\n", total)
 			return err
 		})
-	retry.Flags().BoolVar(&all, "all", false, "every file that waits for another attempt or a person")
 	drop := p.queueAction("drop PATH…", "Take files out of the queue, until they change",
 		func(ctx context.Context, _ io.Writer, daemon *client.Client, paths []string) error {
 			for _, path := range paths {
