@@ -2,11 +2,14 @@ package rclone
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +32,7 @@ import (
 // moment before the new one is in its place.
 type Store struct {
 	remote   string // as rclone takes it: NAME:PATH
-	endpoint string // the same without parameters, which may be secret
+	endpoint string // the same for people and for the index
 	limiter  *remote.Limiter
 	base     context.Context // carries rclone's settings
 
@@ -69,8 +72,18 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
 	return &Store{
-		remote: name, endpoint: parsed.Name + ":" + parsed.Path, limiter: opts.Limiter, base: settings(), turn: turn,
+		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), turn: turn,
 	}, nil
+}
+
+// endpoint names the remote. Parameters, as in NAME,url='…':PATH, may be secret, and may make it another remote.
+func endpoint(parsed fspath.Parsed) string {
+	name := parsed.Name
+	if len(parsed.Config) > 0 {
+		digest := sha256.Sum256([]byte(parsed.ConfigString))
+		name += "{" + hex.EncodeToString(digest[:4]) + "}"
+	}
+	return name + ":" + strings.TrimSuffix(parsed.Path, "/")
 }
 
 // notARemote is the error for a name that cannot be one, because of err or because it is a path.
@@ -178,7 +191,7 @@ func newConnection(endpoint string, f fs.Fs) (*connection, error) {
 }
 
 // uploads is the folder of temporaries on remotes where files are seen while they grow.
-var uploads = path.Join(hidden, "uploads")
+const uploads = hidden + "/uploads"
 
 // sweep removes temporaries that nobody has written to for a day: those of a process that was killed, ours or that
 // of another machine. It is a courtesy, and may fail.

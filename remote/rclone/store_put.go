@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -50,7 +49,7 @@ func (s *Store) put(ctx context.Context, key string, body *remote.Body, size int
 	}
 	if err != nil {
 		if body.Complete() && c.throughFile(ctx, name, err) {
-			err = syscall.ENOTDIR // which says it in the words that the classes know
+			err = fmt.Errorf("%w: %w", syscall.ENOTDIR, err) // the word that the classes know
 		}
 		return remote.Object{}, err
 	}
@@ -78,7 +77,11 @@ func (s *Store) sendHidden(ctx context.Context, c *connection, key, name string,
 
 // send uploads the body to place and proves that it is there.
 func (s *Store) send(ctx context.Context, c *connection, place string, body *remote.Body, size int64, opts remote.PutOptions) (fs.Object, error) {
-	digest, err := hash.NewMultiHasherTypes(hash.NewHashSet(c.checksum))
+	var kinds hash.Set
+	if c.checksum != hash.MD5 { // which the body computes anyway
+		kinds.Add(c.checksum)
+	}
+	digest, err := hash.NewMultiHasherTypes(kinds)
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +107,7 @@ func (s *Store) send(ctx context.Context, c *connection, place string, body *rem
 	if err != nil {
 		return nil, err
 	}
-	if err := c.prove(ctx, file, body, size, digest); err != nil {
-		if errors.Is(err, errDiffers) {
-			_ = file.Remove(context.WithoutCancel(ctx)) // better none than a broken one; the next attempt replaces it
-		}
-		return nil, err
-	}
-	return file, nil
+	return file, c.prove(ctx, file, body, size, digest)
 }
 
 // prove holds what the backend says of the object against what was sent.
@@ -122,9 +119,12 @@ func (c *connection) prove(ctx context.Context, file fs.Object, body *remote.Bod
 		return fmt.Errorf("%w: %d bytes instead of %d", errDiffers, file.Size(), size)
 	}
 	if c.checksum != hash.None {
-		want, err := digest.SumString(c.checksum, false)
-		if err != nil {
-			return err
+		want := body.Sum()
+		if c.checksum != hash.MD5 {
+			var err error
+			if want, err = digest.SumString(c.checksum, false); err != nil {
+				return err
+			}
 		}
 		got, err := c.sum(ctx, file)
 		if err != nil {

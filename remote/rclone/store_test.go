@@ -44,11 +44,15 @@ func TestNewSaysWhatToChange(t *testing.T) {
 	}
 }
 
-func TestInfoHidesParameters(t *testing.T) {
+func TestInfo(t *testing.T) {
 	t.Parallel()
-	store := newStore(t, ":webdav,url='http://127.0.0.1:1/',pass=hunter2:some/path")
-	if got := store.Info(); got != (remote.Info{Kind: "rclone", Endpoint: ":webdav:some/path"}) {
+	if got := newStore(t, "disk:some/path/").Info(); got != (remote.Info{Kind: "rclone", Endpoint: "disk:some/path"}) {
 		t.Errorf("info %+v", got)
+	}
+	one := newStore(t, ":webdav,url='http://127.0.0.1:1/',pass=hunter2:some/path").Info()
+	other := newStore(t, ":webdav,url='http://127.0.0.1:2/',pass=hunter2:some/path").Info()
+	if one == other || strings.Contains(one.Endpoint, "hunter2") || !strings.HasSuffix(one.Endpoint, ":some/path") {
+		t.Errorf("info %+v and %+v, want two names without the password", one, other)
 	}
 }
 
