@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -50,7 +51,12 @@ func (q *Queue) commit(fn func(*change) error) error {
 	return c.err
 }
 
+// transact runs the calls in one transaction. The caller holds q.writer. Once one has met damage no other begins: it
+// would add to it, or wait for a lock that bbolt kept when it panicked.
 func (q *Queue) transact(batch []*call) error {
+	if q.broken != nil {
+		return q.broken
+	}
 	var ch change
 	err := guard(func() error {
 		return q.db.Update(func(tx *bolt.Tx) error {
@@ -64,7 +70,11 @@ func (q *Queue) transact(batch []*call) error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("writing the database: %w", err)
+		err = fmt.Errorf("writing the database: %w", err)
+		if errors.Is(err, ErrDamaged) {
+			q.broken = err
+		}
+		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -143,8 +144,7 @@ func flatten(err error) []error {
 // damaged uses a copy of the sample that was damaged: each call says that it is, or is right, and returns.
 func damaged(t *testing.T, sample string, damage func(content []byte) []byte) {
 	t.Helper()
-	alarm := time.AfterFunc(time.Minute, func() { panic("a call does not return") }) // with the stacks of all
-	defer alarm.Stop()
+	bound(t)
 	path := filepath.Join(t.TempDir(), "damaged.db")
 	must(t, os.WriteFile(path, damage(read(t, sample)), 0o600))
 	healthy, err := queue.Open(sample, "a", queue.Options{ReadOnly: true})
@@ -191,6 +191,12 @@ func damaged(t *testing.T, sample string, damage func(content []byte) []byte) {
 	_ = q.Close()
 }
 
+// bound ends the test, with the stacks of all, where a call does not return.
+func bound(t *testing.T) {
+	alarm := time.AfterFunc(time.Minute, func() { panic("a call does not return") })
+	t.Cleanup(func() { alarm.Stop() })
+}
+
 func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
@@ -217,7 +223,7 @@ func TestDamagedTruncated(t *testing.T) {
 	}
 }
 
-const pageSize = 4096
+var pageSize = os.Getpagesize()
 
 // TestDamagedNoise: one page after another is noise.
 func TestDamagedNoise(t *testing.T) {
@@ -248,6 +254,66 @@ func TestDamagedZeros(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDamagedFreelist: pages that are in use stand among the free ones. bbolt finds out in the middle of a write, and
+// again while it rolls that back, and then never lets go of its lock. Nobody waits for that, and nothing more is written.
+func TestDamagedFreelist(t *testing.T) {
+	t.Parallel()
+	bound(t)
+	path := newSample(t)
+	content := read(t, path)
+	list := freelist(content)
+	must(t, os.WriteFile(path, content, 0o600))
+	t.Logf("the free pages are said to be %d", list)
+
+	q, err := queue.Open(path, "a", queue.Options{})
+	must(t, err)
+	for n := int64(2); err == nil && n < 100; n++ {
+		err = q.Enqueue([]queue.Change{change(chapter, n, n), change(codestory.ChapterPath(storyN(int(n%20)), 1), n, n)})
+	}
+	if !errors.Is(err, queue.ErrDamaged) {
+		t.Fatalf("in a hundred writes the error was %v", err)
+	}
+	before := read(t, path)
+	for range 3 {
+		if err := q.Enqueue([]queue.Change{change(chapter, 1000, 1)}); !errors.Is(err, queue.ErrDamaged) {
+			t.Errorf("after that Enqueue gave %v", err)
+		}
+	}
+	if string(read(t, path)) != string(before) {
+		t.Error("after that it was written to")
+	}
+	_, err = answers(q)
+	onlyDamage(t, "looking", err)
+	must(t, q.Close())
+	if _, err := queue.Open(path, "a", queue.Options{}); errors.Is(err, queue.ErrLocked) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// freelist replaces the ids of free pages by those of pages in use. See bbolt's internal/common, page.go and meta.go.
+func freelist(content []byte) (ids []uint64) {
+	word := func(at int) uint64 { return binary.NativeEndian.Uint64(content[at:]) }
+	const header, inMetaFreelist, inMetaTxid = 16, 16 + 32, 16 + 48
+	meta := 0
+	if word(pageSize+inMetaTxid) > word(inMetaTxid) {
+		meta = pageSize
+	}
+	page := int(word(meta+inMetaFreelist)) * pageSize
+	count := int(binary.NativeEndian.Uint16(content[page+10:]))
+	free := map[uint64]bool{}
+	for i := range count {
+		free[word(page+header+8*i)] = true
+	}
+	for id, i := uint64(2), 0; i < count; id++ {
+		if !free[id] && id != uint64(page/pageSize) {
+			binary.NativeEndian.PutUint64(content[page+header+8*i:], id)
+			ids = append(ids, id)
+			i++
+		}
+	}
+	return ids
 }
 
 // TestDamagedWhole: files that are no database at all.

@@ -79,10 +79,12 @@ type Options struct {
 // Queue is an open database. All methods may be called at the same time.
 type Queue struct {
 	db          *bolt.DB
-	name        string // of the destination
-	destination uint64 // its number; 0 where there is none
+	file        *os.File // of db
+	name        string   // of the destination
+	destination uint64   // its number; 0 where there is none
 
 	writer  sync.Mutex // held for a write transaction
+	broken  error      // the damage that a write transaction met; guarded by writer
 	pending struct {
 		sync.Mutex
 		calls []*call
@@ -105,11 +107,11 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	}
 	q := &Queue{claimed: map[string]struct{}{}, changed: make(chan struct{})}
 	var err error
-	if q.db, err = openFile(path, opts); err != nil {
+	if q.db, q.file, err = openFile(path, opts); err != nil {
 		return nil, openError(path, err)
 	}
 	if err := q.load(destination, opts.ReadOnly); err != nil {
-		_ = q.db.Close()
+		_ = q.Close()
 		return nil, openError(path, err)
 	}
 	return q, nil
@@ -117,8 +119,7 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 
 // openFile opens the file and locks it. Where it fails the lock is let go of, also when bbolt panicked over a damaged
 // page and left the file open.
-func openFile(path string, opts Options) (db *bolt.DB, err error) {
-	var file *os.File
+func openFile(path string, opts Options) (db *bolt.DB, file *os.File, err error) {
 	err = guard(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:      opts.Timeout,
@@ -132,7 +133,7 @@ func openFile(path string, opts Options) (db *bolt.DB, err error) {
 		return err
 	})
 	if err == nil || file == nil {
-		return db, err
+		return db, file, err
 	}
 	_ = unlock(file)
 	_ = file.Close() // an error each, where bbolt has done so
@@ -140,7 +141,7 @@ func openFile(path string, opts Options) (db *bolt.DB, err error) {
 		!errors.Is(err, berrors.ErrTimeout) {
 		err = fmt.Errorf("%w: the file has %d bytes, too few for any", ErrDamaged, info.Size())
 	}
-	return nil, err
+	return nil, nil, err
 }
 
 // smallest is the size of a new database, which is four pages.
@@ -189,9 +190,7 @@ func (q *Queue) load(destination string, readOnly bool) error {
 	if err != nil || ready {
 		return err
 	}
-	return guard(func() error {
-		return q.db.Update(func(tx *bolt.Tx) error { return q.prepare(tx, destination) })
-	})
+	return q.commit(func(ch *change) error { return q.prepare(ch.tx, destination) })
 }
 
 // checkSize holds the file's size against what its meta page says. bbolt maps the file: a page past the end would be a
@@ -252,6 +251,9 @@ func checkSchema(tx *bolt.Tx) error {
 func (q *Queue) Close() error {
 	q.writer.Lock()
 	defer q.writer.Unlock()
+	if q.broken != nil { // bbolt may have kept its own lock, for which its Close would wait
+		return errors.Join(unlock(q.file), q.file.Close())
+	}
 	return q.db.Close()
 }
 
