@@ -49,10 +49,29 @@ type Source interface {
 	Check() error
 }
 
-// PutOptions are what is stored beside the bytes.
+// PutOptions are what is stored beside the bytes, and what a store that sends an object in parts needs to go on where
+// it was cut off.
 type PutOptions struct {
 	ContentType string
 	Metadata    map[string]string // user metadata; nil for none
+	// Ledger keeps the upload's state between attempts. Where it is nil a large object is begun anew each time.
+	Ledger Ledger
+}
+
+// Ledger keeps the state of one upload in parts: of this version of this object, in this store. The state is the
+// store's own, opaque text. Its methods may be called at the same time.
+type Ledger interface {
+	// State is what was saved last; nil where nothing was.
+	State() []byte
+	// Save makes the state durable before it returns nil.
+	Save(state []byte) error
+}
+
+// Aborter is a Store whose uploads in parts leave something behind until they are completed or aborted.
+type Aborter interface {
+	// Abort ends the upload that state, as it was saved in a Ledger, is of, and frees what the store holds of it. One
+	// that is not there any more is no error. It touches nothing that is not named in the state.
+	Abort(ctx context.Context, key string, state []byte) error
 }
 
 // Store keeps objects. All methods may be called at the same time. Errors are classified (codestory.ClassOf); none
