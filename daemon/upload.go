@@ -30,6 +30,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	workers.Go(func() { d.gate.run(soft) })
+	workers.Go(func() { d.sweep(soft) })
 	slots := make(chan struct{}, d.concurrency)
 	for {
 		select {
@@ -159,7 +160,10 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 	}
 	source, done := d.uploads.begin(claim, f)
 	defer done()
-	return d.remote.Put(ctx, claim.Path.Key(), source, remote.PutOptions{ContentType: claim.Path.ContentType()})
+	return d.remote.Put(ctx, claim.Path.Key(), source, remote.PutOptions{
+		ContentType: claim.Path.ContentType(),
+		Ledger:      claim,
+	})
 }
 
 // open opens the claimed version of the file.

@@ -284,3 +284,42 @@ func TestHardStopCutsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// parts is a store that sends objects in parts, as far as the ledger is concerned.
+type parts struct {
+	*scripted
+	aborted []string
+}
+
+func (s *parts) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
+	if err := opts.Ledger.Save([]byte("id of " + string(opts.Ledger.State()))); err != nil {
+		return remote.Object{}, err
+	}
+	return s.scripted.Put(ctx, key, src, opts)
+}
+
+func (s *parts) Abort(_ context.Context, key string, state []byte) error {
+	s.aborted = append(s.aborted, key+" "+string(state))
+	return nil
+}
+
+// What was begun of a version that is superseded is aborted, and nothing else.
+func TestAbandonedUploadIsAborted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &parts{scripted: &scripted{put: func(context.Context, string) error { return errors.New("500") }}}
+		w := newWorld(t, store.scripted, Options{})
+		w.remote, w.gate.store = store, store
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(time.Second)
+		store.put = nil
+		w.write(path, "the second")
+		w.upload(3 * sweepEvery)
+		if want := []string{path.Key() + " id of "}; !slices.Equal(store.aborted, want) {
+			t.Errorf("aborted %q, want %q", store.aborted, want)
+		}
+		if got := w.state(path); got != codestory.Synced {
+			t.Errorf("the file is %s", got)
+		}
+	})
+}

@@ -162,6 +162,9 @@ func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
 // Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.
 func (c *Claim) Done(object Stored) error {
 	return c.settle(func(ch *change, r record, now time.Time) error {
+		if err := ch.tx.Bucket(bucketLedger).Delete(ledgerKey(string(c.Path), c.generation)); err != nil {
+			return err
+		}
 		next := r
 		next.stored = object.record(ch.destination, c.generation, now)
 		if r.generation == c.generation {

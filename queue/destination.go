@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/binary"
+	"errors"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -36,4 +37,19 @@ func makeDestination(tx *bolt.Tx, name string) (string, uint64, error) {
 		}
 	}
 	return name, n, tx.Bucket(bucketMeta).Put(keyDestination, []byte(name))
+}
+
+// Use makes the store of that name the one that the index is about, as Open does. It has to be called before anything
+// is claimed.
+func (q *Queue) Use(destination string) error {
+	q.mu.Lock()
+	busy := len(q.claimed) > 0
+	if !busy {
+		q.counts = counts{}
+	}
+	q.mu.Unlock()
+	if busy {
+		return errors.New("the destination of a queue that is at work cannot change")
+	}
+	return q.load(destination, false)
 }

@@ -51,12 +51,13 @@ var (
 	bucketAge          = []byte("age")          // time, path → ""; all of both, the longest waiting first
 	bucketBlocked      = []byte("blocked")      // time, path → ""; what waits for a person, the longest first
 	bucketIgnored      = []byte("ignored")      // time, path → ""; what a person has dropped
+	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
 	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
 	bucketDestinations = []byte("destinations") // name → number
 
 	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored,
-		bucketStories, bucketNewest, bucketDestinations}
+		bucketLedger, bucketStories, bucketNewest, bucketDestinations}
 )
 
 const schema = "1"

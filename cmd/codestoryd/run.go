@@ -52,6 +52,12 @@ func (p *program) runDaemon(c config) (err error) {
 	if err := makeDataDir(c.dataDir); err != nil {
 		return err
 	}
+	// The database's lock comes first: it keeps a second daemon from the store's folder too.
+	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), "", queue.Options{})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, q.Close)
 	store, err := c.openStore(p.hard, log)
 	if err != nil {
 		return err
@@ -59,11 +65,9 @@ func (p *program) runDaemon(c config) (err error) {
 	if closer, ok := store.(io.Closer); ok {
 		defer closing(&err, closer.Close)
 	}
-	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), store.Info().Destination(), queue.Options{})
-	if err != nil {
+	if err := q.Use(store.Info().Destination()); err != nil {
 		return err
 	}
-	defer closing(&err, q.Close)
 	keys, err := access.Open(c.dataDir)
 	if err != nil {
 		return err
