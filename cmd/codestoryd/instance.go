@@ -34,6 +34,20 @@ func writeInstance(dataDir string, i instance) error {
 
 func removeInstance(dataDir string) error { return os.Remove(filepath.Join(dataDir, instanceFile)) }
 
+// withDaemon calls fn with the daemon that runs. The error wraps errNotRunning where none does.
+func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error) error {
+	c, err := p.config()
+	if err != nil {
+		return err
+	}
+	daemon, err := c.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	defer daemon.Close()
+	return fn(daemon)
+}
+
 // daemon connects to the daemon of this data directory. The error wraps errNotRunning where none answers as such.
 func (c config) daemon(ctx context.Context) (*client.Client, error) {
 	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/api/client"
 )
 
 func (p *program) linkCommand() *cobra.Command {
@@ -32,24 +33,17 @@ func (p *program) linkCommand() *cobra.Command {
 			if expires < time.Second || expires > maxExpires || expires%time.Second != 0 {
 				return usagef("--expires %s: use whole seconds from 1s to %s", expires, maxExpires)
 			}
-			c, err := p.config()
-			if err != nil {
+			return p.withDaemon(cmd.Context(), func(daemon *client.Client) error {
+				link, err := daemon.Audio(cmd.Context(), id, chapter, expires)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), link)
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), link.URL)
 				return err
-			}
-			daemon, err := c.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer daemon.Close()
-			link, err := daemon.Audio(cmd.Context(), id, chapter, expires)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), link)
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), link.URL)
-			return err
+			})
 		},
 	}
 	cmd.Flags().IntVar(&chapter, "chapter", 0, "the chapter, from 1; the whole story unless given")

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -75,16 +72,9 @@ func (p *program) queueAction(use, short string, do func(context.Context, io.Wri
 		Use:   use,
 		Short: short,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.config()
-			if err != nil {
-				return err
-			}
-			daemon, err := c.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer daemon.Close()
-			return do(cmd.Context(), cmd.OutOrStdout(), daemon, args)
+			return p.withDaemon(cmd.Context(), func(daemon *client.Client) error {
+				return do(cmd.Context(), cmd.OutOrStdout(), daemon, args)
+			})
 		},
 	}
 }
@@ -144,18 +134,13 @@ func (c config) queue(ctx context.Context, state codestory.FileState, limit int,
 	if !errors.Is(err, errNotRunning) {
 		return codestory.QueuePage{}, err
 	}
-	path := filepath.Join(c.dataDir, databaseFile)
-	if _, statErr := os.Stat(path); errors.Is(statErr, fs.ErrNotExist) {
-		return codestory.QueuePage{Items: []codestory.QueueItem{}}, err
-	}
-	q, openErr := queue.Open(path, "", queue.Options{ReadOnly: true})
-	if openErr != nil {
-		return codestory.QueuePage{}, openErr
-	}
-	defer func() { _ = q.Close() }()
-	page, listErr := daemon.OfflineQueue(q, state, limit, cursor)
-	if listErr != nil {
-		return codestory.QueuePage{}, listErr
+	page := codestory.QueuePage{Items: []codestory.QueueItem{}}
+	offline := c.withDatabase(func(q *queue.Queue) (err error) {
+		page, err = daemon.OfflineQueue(q, state, limit, cursor)
+		return err
+	})
+	if offline != nil {
+		return page, offline
 	}
 	return page, err
 }

@@ -92,26 +92,33 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 	if !errors.Is(err, errNotRunning) {
 		return codestory.Status{}, err
 	}
-	status, offline := c.offlineStatus()
-	return status, errors.Join(offline, err)
+	var stats queue.Stats
+	info := remote.Info{Kind: c.remote.kind}
+	offline := c.withDatabase(func(q *queue.Queue) (err error) {
+		if name := q.Destination(); name != "" {
+			info = remote.ParseDestination(name)
+		}
+		stats, err = q.Stats()
+		return err
+	})
+	if offline != nil {
+		return codestory.Status{}, offline
+	}
+	return daemon.OfflineStatus(stats, info, c.dir, version()), err
 }
 
-// offlineStatus is what the database holds.
-func (c config) offlineStatus() (codestory.Status, error) {
+// withDatabase lets fn look into the database while no daemon runs, if there is one.
+func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	path := filepath.Join(c.dataDir, databaseFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return daemon.OfflineStatus(queue.Stats{}, remote.Info{Kind: c.remote.kind}, c.dir, version()), nil
+		return nil
 	}
 	q, err := queue.Open(path, "", queue.Options{ReadOnly: true})
 	if err != nil {
-		return codestory.Status{}, err
+		return err
 	}
 	defer func() { _ = q.Close() }()
-	stats, err := q.Stats()
-	if err != nil {
-		return codestory.Status{}, err
-	}
-	return daemon.OfflineStatus(stats, remote.ParseDestination(q.Destination()), c.dir, version()), nil
+	return fn(q)
 }
 
 // printIgnored lists what is not uploaded. With the daemon down it looks itself, by the settings of this command.
