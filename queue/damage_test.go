@@ -12,19 +12,23 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
 
 var noiseSeed = flag.Uint64("noise", 1, "the seed of the noise that damages databases")
 
-// newSample makes a database of some fifty pages with all that there can be in one, closed, and returns its path.
+const sampleStories = 12
+
+// newSample makes a database of some forty pages with all that there can be in one, closed, and returns its path.
 func newSample(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "codestoryd.db")
 	q := openAt(t, path, "a")
 	var changes []queue.Change
-	for n := range 20 {
+	for n := range sampleStories {
 		m := change(codestory.MetadataPath(storyN(n)), 1, 100)
 		m.Metadata = &codestory.Metadata{
 			Title: fmt.Sprint("story ", n), UserID: []string{"", "ann"}[n%2],
@@ -40,21 +44,38 @@ func newSample(t *testing.T) string {
 	}
 	changes = append(changes, queue.Change{Path: string(storyN(0)) + "/\xff", Version: version(1, 1), Fault: "rename it"})
 	enqueue(t, q, changes...)
-	for n := range 100 {
-		c := next(t, q)
+	must(t, settle(t, q, 100, func(n int, c *queue.Claim) error {
 		switch n % 4 {
 		case 0:
-			must(t, c.Retry(time.Now().Add(time.Hour), "no answer"))
+			return c.Retry(time.Now().Add(time.Hour), "no answer")
 		case 1:
-			must(t, c.Block("too large"))
+			return c.Block("too large")
 		default:
-			must(t, c.Done(put(1, c.Version.Size)))
+			return c.Done(put(1, c.Version.Size))
 		}
-	}
+	}))
+	must(t, q.Drop(string(codestory.ChapterPath(storyN(1), 10)), "dropped"))
 	// A transaction that changes nothing: each of bbolt's two meta pages now leads to the same answers.
 	enqueue(t, q, changes...)
 	must(t, q.Close())
 	return path
+}
+
+// settle claims n items, one after another, and then settles them all at once, so that they share transactions.
+func settle(t *testing.T, q *queue.Queue, n int, outcome func(n int, c *queue.Claim) error) error {
+	t.Helper()
+	claims := make([]*queue.Claim, n)
+	for i := range claims {
+		var err error
+		if claims[i], err = q.Next(t.Context()); err != nil {
+			return err
+		}
+	}
+	var g errgroup.Group
+	for i, c := range claims {
+		g.Go(func() error { return outcome(i, c) })
+	}
+	return g.Wait()
 }
 
 // answers is all that the queue says about the sample.
@@ -62,10 +83,10 @@ func answers(q *queue.Queue) (string, error) {
 	var b strings.Builder
 	s, err := q.Stats()
 	fmt.Fprintf(&b, "%+v\n", s)
-	for n := range 21 {
+	for n := range sampleStories + 1 {
 		files, filesErr := q.Files(storyN(n))
 		story, storyErr := q.Story(storyN(n))
-		if errors.Is(storyErr, codestory.ErrNotFound) && n == 20 {
+		if errors.Is(storyErr, codestory.ErrNotFound) && n == sampleStories {
 			storyErr = nil
 		}
 		err = errors.Join(err, filesErr, storyErr)
@@ -79,6 +100,10 @@ func answers(q *queue.Queue) (string, error) {
 			fmt.Fprintf(&b, "%+v %+v\n", f, stored)
 		}
 	}
+	ignored, ignoredErr := q.Ignored(10)
+	items, _, itemsErr := q.Items("", 1000, "")
+	fmt.Fprintf(&b, "%+v %d\n", ignored, len(items))
+	err = errors.Join(err, ignoredErr, itemsErr)
 	for _, owner := range []string{"", "ann"} {
 		for cursor, more := "", true; more; more = cursor != "" {
 			page, next, storiesErr := q.Stories(&owner, 3, cursor)
@@ -90,31 +115,24 @@ func answers(q *queue.Queue) (string, error) {
 	return b.String(), err
 }
 
-// work takes the sample through all that is written, and returns what there was to claim.
-func work(t *testing.T, q *queue.Queue) (claimed string, err error) {
+// work takes the sample through all that is written.
+func work(t *testing.T, q *queue.Queue) error {
 	t.Helper()
 	s, err := q.Stats()
 	if err != nil {
-		return "", err
+		return err
 	}
-	for range s.Queued {
-		c, nextErr := q.Next(t.Context())
-		if nextErr != nil {
-			return claimed, nextErr
-		}
-		claimed += fmt.Sprintln(c.Path, c.Version, c.Attempt)
-		err = errors.Join(err, c.Done(put(2, c.Version.Size)))
-	}
-	for n := range 21 {
+	err = settle(t, q, int(s.Queued), func(_ int, c *queue.Claim) error { return c.Done(put(2, c.Version.Size)) })
+	var changes []queue.Change
+	for n := range sampleStories + 1 {
 		m := change(codestory.MetadataPath(storyN(n)), 2, 200)
 		m.Metadata = &codestory.Metadata{Title: fmt.Sprint("again ", n), CreatedAt: time.Unix(int64(n), 0)}
-		changes := []queue.Change{m}
+		changes = append(changes, m)
 		for chapter := range 10 {
 			changes = append(changes, change(codestory.ChapterPath(storyN(n), chapter+1), 2, 200))
 		}
-		err = errors.Join(err, q.Enqueue(changes))
 	}
-	return claimed, err
+	return errors.Join(err, q.Enqueue(changes))
 }
 
 // onlyDamage fails the test for an error that does not come of the damage.
@@ -177,7 +195,7 @@ func damaged(t *testing.T, sample string, damage func(content []byte) []byte) {
 	if err != nil {
 		return
 	}
-	_, err = work(t, q)
+	err = work(t, q)
 	onlyDamage(t, "working", err)
 	if _, again := answers(q); err == nil {
 		err = again
