@@ -79,7 +79,7 @@ var libraries = map[string]allowed{
 	"golang.org/x/crypto/ssh":             {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/net/webdav":             {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                 {code: []string{"remote/rclone"}},  // errors of its backends
-	"golang.org/x/sync/errgroup":          {code: []string{"queue/queuetest"}},
+	"golang.org/x/sync/errgroup":          {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
 	"golang.org/x/sys/...":                {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
 	"golang.org/x/text/unicode/norm":      {code: []string{"remote/rclone"}},
 	"golang.org/x/time/rate":              {code: []string{"remote"}},
