@@ -380,10 +380,10 @@ func TestConnectionThatBreaks(t *testing.T) {
 	}
 }
 
-// large is a source of more than S3 takes at once.
+// large is a source of more than S3 takes.
 type large struct{ remote.Source }
 
-func (large) Size() int64 { return 5<<30 + 1 }
+func (large) Size() int64 { return 5<<40 + 1 }
 
 func TestWhatS3DoesNotTake(t *testing.T) {
 	t.Parallel()

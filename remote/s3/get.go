@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -87,23 +89,35 @@ func (s *Store) object(ctx context.Context, key string, info minio.ObjectInfo) (
 		Key:         key,
 		Size:        info.Size,
 		ETag:        info.ETag,
-		MD5:         md5OfETag(info),
+		MD5:         md5Of(info),
 		ContentType: info.ContentType,
 		Modified:    info.LastModified,
 	}, nil
 }
 
-// md5OfETag is the MD5 of the content where the ETag is one: not with several parts, nor with a key of a KMS or of
-// the client.
-func md5OfETag(info minio.ObjectInfo) string {
-	sum, err := hex.DecodeString(info.ETag)
-	if err != nil || len(sum) != 16 {
+// md5Of is the MD5 of the content in hexadecimal: the ETag where it is one, which it is not with several parts, nor with
+// a key of a KMS or of the client; else what whoever put it left in the metadata that rclone keeps it in.
+func md5Of(info minio.ObjectInfo) string {
+	if isMD5(info) {
+		return strings.ToLower(info.ETag)
+	}
+	sum, err := base64.StdEncoding.DecodeString(info.UserMetadata[md5Metadata])
+	if err != nil || len(sum) != md5.Size {
 		return ""
+	}
+	return hex.EncodeToString(sum)
+}
+
+// isMD5 reports whether the ETag is the MD5 of the content.
+func isMD5(info minio.ObjectInfo) bool {
+	sum, err := hex.DecodeString(info.ETag)
+	if err != nil || len(sum) != md5.Size {
+		return false
 	}
 	for name, values := range info.Metadata {
 		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption") && values[0] != "AES256" {
-			return ""
+			return false
 		}
 	}
-	return strings.ToLower(info.ETag)
+	return true
 }

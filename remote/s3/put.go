@@ -17,16 +17,18 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// maxPut is the most that S3 takes in one request.
-const maxPut = 5 << 30
-
 // emptySHA256 is the digest of nothing, which S3's signatures name in hexadecimal.
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// Put implements remote.Store by one PUT.
+// Put implements remote.Store, by one PUT or, for a large object, in parts that go on where they were cut off. In the
+// Object, and in the store's metadata, the MD5 is that of the whole for objects of up to 1 GiB. Larger ones have none:
+// they are proved by the MD5s of their parts.
 func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
 	if err := storable(key, src.Size()); err != nil {
 		return remote.Object{}, err
+	}
+	if src.Size() > s.sizes.partsAbove {
+		return s.putInParts(ctx, key, src, opts)
 	}
 	crc := minio.ChecksumCRC64NVME.Hasher()
 	body := remote.NewBody(src, crc)
@@ -53,9 +55,9 @@ func storable(key string, size int64) error {
 	switch {
 	case key == "" || len(key) > codestory.MaxKeyBytes || !utf8.ValidString(key):
 		return codestory.Block("S3 takes names of 1 to 1,024 bytes of UTF-8: rename the file", fmt.Errorf("put %q", key))
-	case size > maxPut:
-		return codestory.Block(fmt.Sprintf("the file has %d bytes, and S3 takes at most 5 GiB (%d) at once: split it",
-			size, int64(maxPut)), fmt.Errorf("put %s", key))
+	case size > maxObject:
+		return codestory.Block(fmt.Sprintf("the file has %d bytes, and S3 takes at most 5 TiB (%d): split it",
+			size, int64(maxObject)), fmt.Errorf("put %s", key))
 	default:
 		return nil
 	}

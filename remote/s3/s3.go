@@ -1,7 +1,8 @@
 // Package s3 keeps objects in AWS S3, or in any server that speaks its protocol. It is the only place that knows S3's
 // error codes, and the only one but for tests that knows minio-go.
 //
-// It must not know the queue, the output directory or HTTP routes. Every call is one request, tried once.
+// It must not know the queue, the output directory or HTTP routes. Every call but that to put a large object is one
+// request; every request is tried once.
 package s3
 
 import (
@@ -42,13 +43,15 @@ type Options struct {
 	Version string          // of this program, for the User-Agent; may be empty
 
 	stall time.Duration // how long no byte may move on a connection; 0 is defaultStall
+	sizes sizes         // of what is sent in parts
 }
 
-// Store is a bucket. It implements remote.Store and remote.Linker.
+// Store is a bucket. It implements remote.Store, remote.Linker and remote.Aborter.
 type Store struct {
 	info         remote.Info
 	region       string
 	createBucket bool
+	sizes        sizes
 	log          *slog.Logger
 
 	core      minio.Core
@@ -57,8 +60,9 @@ type Store struct {
 }
 
 var (
-	_ remote.Store  = (*Store)(nil)
-	_ remote.Linker = (*Store)(nil)
+	_ remote.Store   = (*Store)(nil)
+	_ remote.Linker  = (*Store)(nil)
+	_ remote.Aborter = (*Store)(nil)
 )
 
 // New prepares the bucket's store without asking the server anything. Its error is one line for the person who set
@@ -86,6 +90,7 @@ func New(opts Options) (*Store, error) {
 		info:         remote.Info{Kind: "s3", Endpoint: endpoint.String(), Bucket: opts.Bucket},
 		region:       region,
 		createBucket: opts.CreateBucket,
+		sizes:        opts.sizes.withDefaults(),
 		log:          opts.Logger,
 		transport:    newTransport(opts.Limiter, opts.stall),
 	}
