@@ -45,9 +45,10 @@ type layout struct {
 // takes for maxParts to hold them.
 func newLayout(size, minPart int64) layout {
 	const mib = 1 << 20
-	needed := (size + maxParts - 1) / maxParts
-	needed = (needed + mib - 1) / mib * mib
-	return layout{size, max(minPart, needed)}
+	if size <= minPart*maxParts {
+		return layout{size, minPart}
+	}
+	return layout{size, (size + maxParts*mib - 1) / (maxParts * mib) * mib}
 }
 
 func (l layout) parts() int { return int((l.Size + l.PartSize - 1) / l.PartSize) }

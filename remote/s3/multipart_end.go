@@ -76,7 +76,9 @@ func (u *upload) find(ctx context.Context, gone bool) (etag string, err error) {
 		return "", err
 	}
 	switch {
-	case info.Size != u.state.Size || info.ETag == "":
+	case info.ETag == "":
+		return "", u.store.fail(ctx, "stat "+u.key, &foreignError{status: "200 OK, without an ETag"})
+	case info.Size != u.state.Size:
 		return "", nil
 	case strings.EqualFold(info.ETag, u.state.etag()):
 	case u.state.opaque():
