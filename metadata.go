@@ -3,6 +3,7 @@ package codestory
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -35,14 +36,31 @@ type MetadataChapter struct {
 	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
 }
 
-// ParseMetadata reads a metadata.json. Its error is a sentence for the person who made the file.
-func ParseMetadata(data []byte) (Metadata, error) {
+// ParseMetadata reads a metadata.json. Each field stands for itself: one that does not parse leaves the others as they
+// are, above all whose story it is, and is named in faults, a sentence for the person who made the file. The error,
+// another, says that nothing could be read.
+func ParseMetadata(data []byte) (m Metadata, faults string, err error) {
 	if len(data) > MaxMetadataBytes {
-		return Metadata{}, fmt.Errorf("metadata.json has %d bytes; at most %d are read", len(data), MaxMetadataBytes)
+		return Metadata{}, "", fmt.Errorf("metadata.json has %d bytes; at most %d are read", len(data), MaxMetadataBytes)
 	}
-	var m Metadata
-	if err := json.Unmarshal(data, &m); err != nil {
-		return Metadata{}, fmt.Errorf("metadata.json does not parse: %w", err)
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return Metadata{}, "", fmt.Errorf("metadata.json does not parse: %w", err)
 	}
-	return m, nil
+	var bad []string
+	for _, f := range []struct {
+		name string
+		to   any
+	}{
+		{"story_id", &m.StoryID}, {"title", &m.Title}, {"description", &m.Description}, {"user_id", &m.UserID},
+		{"language", &m.Language}, {"created_at", &m.CreatedAt}, {"source", &m.Source}, {"chapters", &m.Chapters},
+	} {
+		if raw, ok := fields[f.name]; ok && json.Unmarshal(raw, f.to) != nil {
+			bad = append(bad, f.name)
+		}
+	}
+	if len(bad) > 0 {
+		faults = "metadata.json has what does not fit in: " + strings.Join(bad, ", ")
+	}
+	return m, faults, nil
 }

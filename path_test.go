@@ -124,13 +124,17 @@ func TestPathsOfAStory(t *testing.T) {
 
 func TestParseMetadata(t *testing.T) {
 	t.Parallel()
-	m, err := codestory.ParseMetadata([]byte(`{"title": "T", "user_id": "ada", "created_at": "2026-02-03T16:05:00Z",
+	m, faults, err := codestory.ParseMetadata([]byte(`{"title": "T", "user_id": "ada", "created_at": "2026-02-03T16:05:00Z",
 		"chapters": [{"number": 1, "duration_seconds": 61.5}], "unknown": {"kept": "in the file"}}`))
-	if err != nil || m.Title != "T" || m.UserID != "ada" || m.CreatedAt.Year() != 2026 || *m.Chapters[0].DurationSeconds != 61.5 {
-		t.Errorf("%+v, %v", m, err)
+	if err != nil || faults != "" || m.Title != "T" || m.UserID != "ada" || m.CreatedAt.Year() != 2026 || *m.Chapters[0].DurationSeconds != 61.5 {
+		t.Errorf("%+v, %q, %v", m, faults, err)
 	}
-	for _, bad := range []string{"", "{", `{"user_id": 7}`, `{"created_at": "yesterday"}`, `[]`, strings.Repeat(" ", codestory.MaxMetadataBytes) + "{}"} {
-		if m, err := codestory.ParseMetadata([]byte(bad)); err == nil || !strings.HasPrefix(err.Error(), "metadata.json ") {
+	m, faults, err = codestory.ParseMetadata([]byte(`{"user_id": "ada", "title": 5, "created_at": "yesterday", "language": "en"}`))
+	if err != nil || m.UserID != "ada" || m.Title != "" || m.Language != "en" || !strings.HasSuffix(faults, ": title, created_at") {
+		t.Errorf("with fields that do not fit: %+v, %q, %v", m, faults, err)
+	}
+	for _, bad := range []string{"", "{", "[]", `"text"`, strings.Repeat(" ", codestory.MaxMetadataBytes) + "{}"} {
+		if m, _, err := codestory.ParseMetadata([]byte(bad)); err == nil || !strings.HasPrefix(err.Error(), "metadata.json ") {
 			t.Errorf("%.20q: %+v, %v", bad, m, err)
 		}
 	}

@@ -19,5 +19,8 @@ func (b backoff) after(failures int) time.Duration {
 	return d/10 + rand.N(d-d/10)
 }
 
+// databaseDelays spaces the attempts to use a database that fails, as on a full disk.
+var databaseDelays = backoff{first: time.Second, most: 15 * time.Second}
+
 // itemDelays spaces the attempts at one file. There is no last one.
 var itemDelays = backoff{first: 2 * time.Second, most: 10 * time.Minute}

@@ -63,6 +63,8 @@ type Daemon struct {
 	uploads uploads
 	absent  absences
 
+	database databaseTrouble
+
 	concurrency int
 	log         *slog.Logger
 	version     string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -58,16 +57,11 @@ func (d *Daemon) fetchMetadata(ctx context.Context, path codestory.Path) (*codes
 		return nil, err
 	}
 	defer func() { _ = r.Close() }()
-	b, err := io.ReadAll(io.LimitReader(r, codestory.MaxMetadataBytes+1))
-	if err != nil {
-		return nil, err
+	m, faults, err := readMetadata(r)
+	if faults != "" {
+		d.log.Warn("a story's metadata in the store cannot be read", "path", path, "faults", faults)
 	}
-	m, err := codestory.ParseMetadata(b)
-	if err != nil {
-		d.log.Warn("a story's metadata in the store cannot be read", "path", path, "error", err)
-		return nil, nil
-	}
-	return &m, nil
+	return m, err
 }
 
 // unanswered makes an error of the store one for players: not found, or temporarily unavailable, with the cause in

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,14 +25,19 @@ type gate struct {
 	log     *slog.Logger
 	waiting func() bool // whether there is anything to upload
 
+	asking   sync.Mutex // held while the store is asked
+	onDemand sync.Mutex // held by the player who has it asked
+
 	mu       sync.Mutex // guards what follows
 	position position
 	trying   bool // on trial: an upload is under way
 	remote   verdict
+	answers  bool      // it answers questions, whatever it makes of uploads
 	byUpload bool      // it was an upload that found the store at fault, so Check may not see it
 	failures int       // in a row, of the store
 	strikes  int       // in a row, of uploads for reasons that may be the store's
 	next     time.Time // when the store is asked again
+	heard    time.Time // when the store last answered well
 	changed  chan struct{}
 }
 
@@ -78,7 +84,7 @@ func newGate(store remote.Store, log *slog.Logger, waiting func() bool) *gate {
 // tells whether it answers.
 func (g *gate) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		g.ask(ctx)
+		g.ask(ctx, askTimeout)
 		g.rest(ctx)
 	}
 }
@@ -118,8 +124,10 @@ func (g *gate) outage(state codestory.RemoteState) time.Duration {
 }
 
 // ask asks the store once and lets a trial begin where it answers.
-func (g *gate) ask(ctx context.Context) {
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
+func (g *gate) ask(ctx context.Context, timeout time.Duration) {
+	g.asking.Lock()
+	defer g.asking.Unlock()
+	asking, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := g.store.Check(asking)
 	if ctx.Err() != nil {
@@ -128,11 +136,13 @@ func (g *gate) ask(ctx context.Context) {
 	waiting := g.waiting()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.answers = err == nil
 	if err != nil {
 		g.fault(err, false)
 		return
 	}
-	g.next = time.Now().Add(askWhenIdle)
+	g.heard = time.Now()
+	g.next = g.heard.Add(askWhenIdle)
 	if g.position == shut {
 		g.move(trial)
 	}
@@ -180,7 +190,7 @@ type permit struct {
 func (p *permit) valid() bool {
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
-	return p.trial || p.gate.position == open
+	return p.gate.position == open || p.trial && p.gate.position == trial
 }
 
 // giveBack says that nothing was asked of the store.
@@ -192,7 +202,8 @@ func (p *permit) succeeded() {
 		if g.position == shut { // a slow success of an upload from before the fault proves nothing
 			return
 		}
-		g.strikes, g.next = 0, time.Now().Add(askWhenIdle)
+		g.answers, g.strikes, g.heard = true, 0, time.Now()
+		g.next = g.heard.Add(askWhenIdle)
 		g.move(open)
 		g.well()
 	})
@@ -207,7 +218,7 @@ func (p *permit) failed(err error) {
 		}
 		g.strikes++
 		if p.trial || g.strikes >= maxStrikes {
-			g.fault(codestory.Pause(codestory.RemoteUnavailable, "uploads fail: "+codestory.Hint(err), err), true)
+			g.fault(fmt.Errorf("uploads fail: %w", err), true)
 		}
 	})
 }
@@ -225,15 +236,18 @@ func (p *permit) end(outcome func(*gate)) {
 
 // fault shuts the gate.
 func (g *gate) fault(err error, byUpload bool) {
-	state := codestory.RemoteUnavailable
+	state, class := codestory.RemoteUnavailable, codestory.ClassRetry
 	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
-		state = e.State
+		state, class = e.State, e.Class
 	}
 	if g.position != shut || !byUpload { // many uploads that fail of one fault are one failure
 		g.failures++
 		g.next = time.Now().Add(g.outage(state))
 	}
 	g.byUpload = byUpload || g.byUpload && g.position == shut
+	if byUpload && state == codestory.RemoteUnavailable && class == codestory.ClassPause {
+		g.answers = false // nobody is there
+	}
 	g.strikes = 0
 	g.move(shut)
 	g.tell(state, codestory.Hint(err), err)
@@ -278,12 +292,37 @@ func (g *gate) verdict() verdict {
 	return g.remote
 }
 
-// reads reports whether objects can be had from the store: one that is full still gives what it has.
+// reads reports whether objects can be had from the store. One that takes no uploads may still give what it has.
 func (g *gate) reads() bool {
-	switch g.verdict().state {
-	case codestory.RemoteOK, codestory.RemoteFull:
-		return true
-	default:
-		return false
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.answers
+}
+
+const (
+	fresh        = 5 * time.Second // an answer that old still says that the store is there
+	freshTimeout = 2 * time.Second // of a question that a player waits for
+)
+
+// answersNow is reads, with the store asked where it has not been heard of for a moment: a link of a store that went
+// away a minute ago would not play, and the file that is here would.
+func (g *gate) answersNow(ctx context.Context) bool {
+	stale := func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.answers && time.Since(g.heard) > fresh
+	}
+	if stale() {
+		g.askOnce(ctx, stale)
+	}
+	return g.reads()
+}
+
+// askOnce asks the store unless somebody else just has.
+func (g *gate) askOnce(ctx context.Context, stale func() bool) {
+	g.onDemand.Lock()
+	defer g.onDemand.Unlock()
+	if stale() {
+		g.ask(context.WithoutCancel(ctx), freshTimeout) // its answer is for all who wait
 	}
 }

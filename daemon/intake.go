@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
@@ -42,32 +44,47 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		case c.Fault != nil:
 			batch[i].Fault = c.Fault.Reason
 		case c.Path.IsMetadata():
-			m, err := in.metadata(c.Path)
+			m, faults, err := in.metadata(c.Path)
 			if err != nil {
-				batch[i].Note = err.Error() + "; it is uploaded as it is"
-				in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "error", err)
-				continue
+				return err
 			}
-			batch[i].Metadata = &m
+			batch[i].Metadata = m
+			if faults != "" {
+				batch[i].Note = faults + "; it is uploaded as it is"
+				in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
+			}
 		}
 	}
 	return in.d.queue.Enqueue(batch)
 }
 
-// metadata reads the file for its fields. Where it changes meanwhile it settles again, and is read again.
-func (in intake) metadata(path codestory.Path) (codestory.Metadata, error) {
+// metadata reads the file for its fields; nil where it cannot be parsed, or read by this user, or is gone. faults is
+// what is wrong with it, in a sentence. Where it changes meanwhile it settles again, and is read again. An error is one
+// of the disk: the file has to be read later.
+func (in intake) metadata(path codestory.Path) (m *codestory.Metadata, faults string, err error) {
 	f, err := in.d.tree.Open(path)
-	if err != nil {
-		return codestory.Metadata{}, err
+	switch {
+	case errors.Is(err, codestory.ErrNotFound):
+		return nil, "", nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, "metadata.json cannot be read: give the user that the daemon runs as the right to", nil
+	case err != nil:
+		return nil, "", err
 	}
 	defer func() { _ = f.Close() }()
-	return readMetadata(f)
+	m, faults, err = readMetadata(f)
+	return m, faults, err
 }
 
-func readMetadata(r io.Reader) (codestory.Metadata, error) {
+// readMetadata reads a metadata.json; nil where nothing of it parses. Its error is one of reading.
+func readMetadata(r io.Reader) (m *codestory.Metadata, faults string, err error) {
 	b, err := io.ReadAll(io.LimitReader(r, codestory.MaxMetadataBytes+1))
 	if err != nil {
-		return codestory.Metadata{}, fmt.Errorf("reading metadata.json: %w", err)
+		return nil, "", fmt.Errorf("reading metadata.json: %w", err)
 	}
-	return codestory.ParseMetadata(b)
+	parsed, faults, err := codestory.ParseMetadata(b)
+	if err != nil {
+		return nil, err.Error(), nil
+	}
+	return &parsed, faults, nil
 }

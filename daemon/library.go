@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -22,16 +23,48 @@ func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (string, error
 		}
 		s, err = d.queue.Story(id)
 	}
+	if err != nil || s.Owned {
+		return s.Metadata.UserID, err
+	}
+	return d.unsettledOwner(ctx, id)
+}
+
+// unsettledOwner is the user of a story whose metadata was not settled yet, or never: the file may be here, or in the
+// store from another machine. Where there is none the story is the daemon's own user's.
+func (d *Daemon) unsettledOwner(ctx context.Context, id codestory.StoryID) (string, error) {
+	path := codestory.MetadataPath(id)
+	f, err := d.tree.Open(path)
+	if err == nil {
+		defer func() { _ = f.Close() }()
+		m, _, err := readMetadata(f)
+		if err != nil || m == nil {
+			return "", err
+		}
+		return m.UserID, nil
+	}
+	if !errors.Is(err, codestory.ErrNotFound) && !errors.Is(err, watch.ErrDirMissing) {
+		return "", fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
+	}
+	switch err := d.find(ctx, path); {
+	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrUnavailable):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	s, err := d.queue.Story(id)
 	return s.Metadata.UserID, err
 }
 
 // Locate says where the present version of the file can be had. What is neither here nor in the index is asked of
 // the store.
 func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Location, error) {
-	local, err := d.tree.Stat(path)
-	here := err == nil
+	local, here, err := d.here(path)
+	if err != nil {
+		return codestory.Location{}, err
+	}
 	f, err := d.queue.File(path)
-	if errors.Is(err, codestory.ErrNotFound) && !here {
+	unknown := errors.Is(err, codestory.ErrNotFound) || err == nil && f.State == codestory.Missing
+	if unknown && !here {
 		if err := d.find(ctx, path); err != nil {
 			return codestory.Location{}, err
 		}
@@ -49,7 +82,21 @@ func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Loc
 	case !here && !d.gate.reads():
 		return codestory.Location{}, fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	default:
-		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: d.gate.reads(), Local: here}, nil
+		stored := d.gate.reads() && (!here || d.gate.answersNow(ctx))
+		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: stored, Local: here}, nil
+	}
+}
+
+// here is the version of the file that is on this machine, if it is. An error says that this cannot be told.
+func (d *Daemon) here(path codestory.Path) (version codestory.Version, here bool, err error) {
+	version, err = d.tree.Stat(path)
+	switch {
+	case err == nil:
+		return version, true, nil
+	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, watch.ErrDirMissing):
+		return codestory.Version{}, false, nil
+	default:
+		return codestory.Version{}, false, fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
 	}
 }
 
@@ -63,7 +110,10 @@ func (d *Daemon) Presign(ctx context.Context, path codestory.Path, req codestory
 		Method: req.Method, Key: path.Key(), Expires: req.Expires,
 		ContentType: path.ContentType(), Disposition: req.Disposition,
 	})
-	return link.URL, link.Expires, err
+	if err != nil {
+		return "", time.Time{}, d.unanswered(ctx, err)
+	}
+	return link.URL, link.Expires, nil
 }
 
 // Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
@@ -71,6 +121,9 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	f, err := d.tree.Open(path)
 	if err == nil {
 		return d.localContent(path, f), nil
+	}
+	if !errors.Is(err, codestory.ErrNotFound) && !errors.Is(err, watch.ErrDirMissing) {
+		return nil, fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
 	}
 	loc, err := d.Locate(ctx, path)
 	if err != nil {

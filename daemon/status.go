@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -23,7 +24,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote.Message = text(v.message)
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = append(s.Problems, d.watcher.Problems()...)
+	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems())
 	return s, nil
 }
 

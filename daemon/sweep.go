@@ -2,30 +2,30 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
 
 const (
 	sweepEvery = time.Minute
-	sweepBatch = 100
+	sweepBatch = 1000
 )
 
-// sweep aborts uploads in parts that nobody will go on with, as long as the store answers, until ctx ends. They are
-// those of the queue's ledger, which names ours only.
+// sweep clears away, every minute until ctx ends, what nothing else comes back to: records of files that are gone,
+// and uploads in parts that nobody will go on with.
 func (d *Daemon) sweep(ctx context.Context) {
-	aborter, ok := d.remote.(remote.Aborter)
-	if !ok {
-		return
-	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		if d.gate.reads() {
-			if err := d.abortAbandoned(ctx, aborter); err != nil && ctx.Err() == nil {
-				d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)
-			}
+		if err := d.sweepRecords(); err != nil && ctx.Err() == nil {
+			d.log.Warn("records of files that are gone could not be cleared away; it is tried again", "error", err)
+		}
+		if err := d.abortAbandoned(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -35,7 +35,32 @@ func (d *Daemon) sweep(ctx context.Context) {
 	}
 }
 
-func (d *Daemon) abortAbandoned(ctx context.Context, aborter remote.Aborter) error {
+// sweepRecords forgets files that rest in the queue and are gone, as a file is that was renamed because its name could
+// not be stored. What has to settle anew is handed to the watcher, which may have been stopped before it could.
+func (d *Daemon) sweepRecords() error {
+	settling, others, err := d.queue.Resting(sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Concat(settling, others) {
+		if _, err := d.tree.Stat(codestory.Path(path)); errors.Is(err, codestory.ErrNotFound) {
+			if err := d.queue.Vanished(path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, path := range settling {
+		d.watcher.Recheck(codestory.Path(path))
+	}
+	return nil
+}
+
+// abortAbandoned aborts the uploads of the queue's ledger, which names ours only.
+func (d *Daemon) abortAbandoned(ctx context.Context) error {
+	aborter, ok := d.remote.(remote.Aborter)
+	if !ok || !d.gate.reads() {
+		return nil
+	}
 	uploads, err := d.queue.Abandoned(sweepBatch)
 	if err != nil {
 		return err

@@ -17,8 +17,10 @@ import (
 )
 
 // Upload claims files and stores them until soft ends; then it begins no more, lets those under way finish for a
-// while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched.
+// while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched. It returns an error
+// only for a database that is damaged; one that cannot be written for a while, as on a full disk, is tried again.
 func (d *Daemon) Upload(soft, hard context.Context) error {
+	soft, stop := context.WithCancel(soft)
 	work, cut := context.WithCancel(hard)
 	defer cut()
 	stopCutting := context.AfterFunc(soft, func() {
@@ -29,6 +31,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	defer stop()
 	workers.Go(func() { d.gate.run(soft) })
 	workers.Go(func() { d.sweep(soft) })
 	slots := make(chan struct{}, d.concurrency)
@@ -38,7 +41,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 			return nil
 		case slots <- struct{}{}:
 		}
-		claim, permit, err := d.next(soft)
+		claim, permit, err := d.nextSurely(soft)
 		if err != nil {
 			return stopped(soft, err)
 		}
@@ -46,6 +49,35 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 			defer func() { <-slots }()
 			d.settle(work, claim, permit)
 		})
+	}
+}
+
+// nextSurely is next, tried again while the database cannot be used. Its error is ctx's, or that of a damaged one.
+func (d *Daemon) nextSurely(ctx context.Context) (claim *queue.Claim, permit *permit, err error) {
+	err = d.surely(ctx, func() (err error) {
+		claim, permit, err = d.next(ctx)
+		return err
+	})
+	return claim, permit, err
+}
+
+// surely calls f until it succeeds, the database turns out to be damaged, or ctx ends. The first failure is logged,
+// and is a problem in the status until f succeeds.
+func (d *Daemon) surely(ctx context.Context, f func() error) error {
+	for failures := 1; ; failures++ {
+		err := f()
+		if err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrDamaged) {
+			d.database.clear()
+			return err
+		}
+		if d.database.set(err) {
+			d.log.Error("the database cannot be used; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(databaseDelays.after(failures)):
+		}
 	}
 }
 
@@ -84,47 +116,59 @@ func (d *Daemon) awaitDir(ctx context.Context) error {
 	return nil
 }
 
-// settle uploads the claimed version and writes down what came of it.
+// settle uploads the claimed version and writes down what came of it. While that cannot be written the claim stays
+// open, so that nothing is uploaded twice for it.
 func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) {
 	object, err := d.store(ctx, claim)
-	if err := d.conclude(ctx, claim, permit, object, err); err != nil {
-		d.log.Error("the outcome of an upload could not be written down; it is tried again", "path", claim.Path, "error", err)
+	outcome := d.conclude(ctx, claim, permit, object, err)
+	if err := d.surely(ctx, outcome); err != nil {
+		claim.Release()
 	}
 }
 
 var (
-	// errGone: the file is not there any more.
+	// errGone: the file is not there any more, or not to be uploaded any more.
 	errGone = errors.New("the file is gone")
 	// errUnchanged: the file was touched, and its bytes are those that the store has.
 	errUnchanged = errors.New("the store has these bytes already")
 )
 
-func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permit, object remote.Object, err error) error {
+// conclude tells the gate how an upload went, and returns how to write down what came of it. That may be called again
+// where it fails.
+func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permit, object remote.Object, err error) (outcome func() error) {
+	release := func() error {
+		claim.Release()
+		return nil
+	}
 	switch {
 	case err == nil:
 		permit.succeeded()
-		return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5})
+		return func() error { return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}) }
 	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing):
 		permit.giveBack()
-		claim.Release()
-		return nil
+		return release
 	case errors.Is(err, errUnchanged):
 		permit.giveBack()
-		return claim.Done(*claim.Stored)
+		return func() error { return claim.Done(*claim.Stored) }
 	case errors.Is(err, errGone):
 		permit.giveBack()
-		return claim.Gone()
+		return claim.Gone
 	case errors.Is(err, codestory.ErrChanged):
 		permit.giveBack()
-		defer d.watcher.Recheck(claim.Path)
-		return claim.Changed()
+		return func() error {
+			if err := claim.Changed(); err != nil {
+				return err
+			}
+			d.watcher.Recheck(claim.Path)
+			return nil
+		}
 	default:
 		return d.failed(ctx, claim, permit, err)
 	}
 }
 
-// failed tells the gate of a fault that may be the store's, and the queue when to try the file again.
-func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) error {
+// failed tells the gate of a fault that may be the store's, and returns when the file is to be tried again.
+func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) (outcome func() error) {
 	log := d.log.With("path", claim.Path, "error", err)
 	class := codestory.ClassOf(ctx, err)
 	if _, here := errors.AsType[*readError](err); here {
@@ -136,15 +180,18 @@ func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit,
 	}
 	switch class {
 	case codestory.ClassPause:
-		claim.Release()
-		return nil
+		return func() error {
+			claim.Defer()
+			return nil
+		}
 	case codestory.ClassBlock:
 		log.Warn("a file needs a person")
-		return claim.Block(codestory.Hint(err))
+		return func() error { return claim.Block(codestory.Hint(err)) }
 	default:
 		delay := itemDelays.after(claim.Attempt)
 		log.Warn("an upload failed", "attempt", claim.Attempt, "again_in", delay.Round(time.Second))
-		return claim.Retry(time.Now().Add(delay), codestory.Hint(err))
+		due := time.Now().Add(delay)
+		return func() error { return claim.Retry(due, codestory.Hint(err)) }
 	}
 }
 
@@ -168,8 +215,10 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 
 // open opens the claimed version of the file.
 func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
-	if bad, ok := pathFault(claim.Path); ok {
-		return nil, &readError{codestory.Block(bad.Reason, bad)}
+	if d.rules.Exclude != nil {
+		if _, excluded := d.rules.Exclude(string(claim.Path), false); excluded { // since it was enqueued
+			return nil, errGone
+		}
 	}
 	f, err := d.tree.Open(claim.Path)
 	switch {
@@ -181,6 +230,10 @@ func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
 		return nil, &readError{codestory.Block("the file cannot be read: give the user that the daemon runs as the right to", err)}
 	case err != nil:
 		return nil, &readError{err}
+	}
+	if bad, ok := pathFault(claim.Path); ok {
+		_ = f.Close()
+		return nil, &readError{codestory.Block(bad.Reason, bad)}
 	}
 	if f.Version() != claim.Version {
 		_ = f.Close()

@@ -11,8 +11,8 @@ import (
 )
 
 // Claim is one version of one file that the caller has taken on. It is settled once, by Done, Retry, Block, Changed,
-// Gone or Release; the path is not claimed again before that. Where writing the outcome fails the claim is released,
-// so that the item is tried again: putting the same version twice is harmless.
+// Gone, Defer or Release; the path is not claimed again before that. Where writing the outcome fails the claim stays
+// open: settle it again, or Release it, which needs no writing.
 type Claim struct {
 	Path    codestory.Path
 	Version codestory.Version
@@ -38,7 +38,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		if err := q.promote(now); err != nil {
 			return nil, err
 		}
-		c, due, err := q.claim()
+		c, due, err := q.claim(now)
 		if c != nil || err != nil {
 			return c, err
 		}
@@ -70,38 +70,57 @@ func wait(ctx context.Context, changed <-chan struct{}, due time.Time) error {
 }
 
 // claim takes the first ready item that is not claimed. Where there is none it returns when the next one is due.
-func (q *Queue) claim() (c *Claim, due time.Time, err error) {
+func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	err = q.view(func(tx *bolt.Tx) error {
 		if isPaused(tx) {
 			return nil
 		}
-		cursor := tx.Bucket(bucketReady).Cursor()
-		for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
-			_, path, ok := splitIndexKey(k)
-			if !ok {
-				return fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(k))
+		path, err := q.mostUrgent(tx, now)
+		if err != nil {
+			return err
+		}
+		if path == "" {
+			if ns, _, ok := firstOf(tx, bucketDue); ok {
+				due = unixTime(ns)
 			}
-			if _, taken := q.claimed[path]; taken {
-				continue
-			}
-			r, ok, err := getRecord(tx, path)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return fmt.Errorf("%w: %q is in the index and has no record", ErrDamaged, path)
-			}
-			c = q.newClaim(path, r)
 			return nil
 		}
-		if ns, _, ok := firstOf(tx, bucketDue); ok {
-			due = unixTime(ns)
+		r, ok, err := getRecord(tx, path)
+		if err != nil {
+			return err
 		}
+		if !ok {
+			return fmt.Errorf("%w: %q is in the index and has no record", ErrDamaged, path)
+		}
+		c = q.newClaim(path, r)
 		return nil
 	})
 	return c, due, err
+}
+
+// mostUrgent is the first ready path that nobody has claimed, and that is not deferred unless all are; "" for none.
+// The caller holds mu.
+func (q *Queue) mostUrgent(tx *bolt.Tx, now time.Time) (string, error) {
+	deferred := ""
+	cursor := tx.Bucket(bucketReady).Cursor()
+	for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
+		_, path, ok := splitIndexKey(k)
+		if !ok {
+			return "", fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(k))
+		}
+		if _, taken := q.claimed[path]; taken {
+			continue
+		}
+		if !q.deferred[path].until.After(now) {
+			return path, nil
+		}
+		if deferred == "" {
+			deferred = path
+		}
+	}
+	return deferred, nil
 }
 
 func (q *Queue) newClaim(path string, r record) *Claim {
@@ -146,12 +165,22 @@ func (q *Queue) promote(now time.Time) error {
 	})
 }
 
-// duePaths are the first limit items whose time has come.
+// farthest is how far ahead a due time may be. What is farther was written while the clock was wrong, and is due.
+const farthest = 24 * time.Hour
+
+// duePaths are limit items at most whose time has come.
 func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
 	c := tx.Bucket(bucketDue).Cursor()
 	for k, _ := c.First(); k != nil && len(paths) < limit; k, _ = c.Next() {
 		ns, path, ok := splitIndexKey(k)
 		if !ok || unixTime(ns).After(now) {
+			break
+		}
+		paths = append(paths, path)
+	}
+	for k, _ := c.Last(); k != nil && len(paths) < limit; k, _ = c.Prev() {
+		ns, path, ok := splitIndexKey(k)
+		if !ok || !unixTime(ns).After(now.Add(farthest)) {
 			break
 		}
 		paths = append(paths, path)
@@ -174,7 +203,7 @@ func (c *Claim) Done(object Stored) error {
 	})
 }
 
-// Retry lets the item wait until due, and says why.
+// Retry lets the item wait until due, a day from now at most, and says why.
 func (c *Claim) Retry(due time.Time, reason string) error {
 	return c.settleCurrent(func(next *record) {
 		next.state, next.due, next.reason = stateRetrying, nanoseconds(due), reason
@@ -226,13 +255,17 @@ func (c *Claim) settleCurrent(edit func(next *record)) error {
 }
 
 func (c *Claim) settle(outcome func(ch *change, r record, now time.Time) error) error {
-	defer c.Release()
 	now := time.Now().Round(0)
-	return c.q.commit(func(ch *change) error {
+	err := c.q.commit(func(ch *change) error {
 		r, ok, err := getRecord(ch.tx, string(c.Path))
 		if err != nil || !ok {
 			return err
 		}
 		return outcome(ch, r, now)
 	})
+	if err == nil {
+		c.q.forgive(string(c.Path))
+		c.Release()
+	}
+	return err
 }

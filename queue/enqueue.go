@@ -98,16 +98,21 @@ func (ch *change) enqueue(c Change, now time.Time) error {
 }
 
 // Found records an object that the store has and the index did not know, as it does for one that another machine put.
-// A path that has a record is left as it is. metadata is the story's, where it was read.
+// A path that waits, or whose object in this destination is known, is left as it is. metadata is the story's, where it
+// was read.
 func (q *Queue) Found(path codestory.Path, object Stored, metadata *codestory.Metadata) error {
 	now := time.Now().Round(0)
 	return q.commit(func(ch *change) error {
 		old, had, err := getRecord(ch.tx, string(path))
-		if err != nil || had {
+		if err != nil {
 			return err
 		}
-		next := record{state: stateSynced, generation: 1, stored: object.record(ch.destination, 1, now)}
-		if err := ch.put(string(path), old, false, next); err != nil {
+		if had && (old.state != stateSynced || old.synced(ch.destination)) {
+			return nil
+		}
+		generation := old.generation + 1
+		next := record{state: stateSynced, generation: generation, stored: object.record(ch.destination, generation, now)}
+		if err := ch.put(string(path), old, had, next); err != nil {
 			return err
 		}
 		return ch.noteStory(path.Story(), metadata, now)

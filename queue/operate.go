@@ -11,16 +11,19 @@ import (
 
 // What a person may do to the queue.
 
-// Retry tries the item at once, whether it waits for its time or for a person, and counts its attempts anew. The error
-// wraps codestory.ErrNotFound where the path does not wait for either.
+// Retry tries the item at once, whether it waits for its time or for a person, and counts its attempts anew. One that
+// is queued already is left as it is. The error wraps codestory.ErrNotFound where the path does not wait.
 func (q *Queue) Retry(path string) error {
 	err := q.commit(func(ch *change) error {
 		r, ok, err := getRecord(ch.tx, path)
 		if err != nil {
 			return err
 		}
-		if !ok || r.state != stateRetrying && r.state != stateBlocked {
-			return fmt.Errorf("%q does not wait for another attempt: %w", path, codestory.ErrNotFound)
+		switch {
+		case ok && r.state == stateQueued:
+			return nil
+		case !ok || r.state != stateRetrying && r.state != stateBlocked:
+			return fmt.Errorf("%q does not wait: %w", path, codestory.ErrNotFound)
 		}
 		return ch.retry(path, r)
 	})
@@ -126,3 +129,29 @@ func (q *Queue) SetPaused(paused bool) error {
 }
 
 func isPaused(tx *bolt.Tx) bool { return tx.Bucket(bucketMeta).Get(keyPaused) != nil }
+
+// Resting lists up to limit paths that nothing happens to by itself: that have to settle anew, wait for a person, or
+// were dropped. Whoever knows the directory may find that a file is gone.
+func (q *Queue) Resting(limit int) (settling, others []string, err error) {
+	err = q.view(func(tx *bolt.Tx) error {
+		settling = firstPaths(tx, limit, bucketSettling)
+		others = firstPaths(tx, limit, bucketBlocked, bucketIgnored)
+		return nil
+	})
+	return settling, others, err
+}
+
+// Vanished says that the file of a resting path is not there any more. Any other path is left as it is, and so is one
+// whose claim is open: its outcome is still to come.
+func (q *Queue) Vanished(path string) error {
+	if _, claimed := q.claimedNow()[path]; claimed {
+		return nil
+	}
+	return q.commit(func(ch *change) error {
+		r, ok, err := getRecord(ch.tx, path)
+		if err != nil || !ok || r.state.waits() || r.state == stateSynced {
+			return err
+		}
+		return ch.gone(path, r)
+	})
+}

@@ -51,13 +51,14 @@ var (
 	bucketAge          = []byte("age")          // time, path → ""; all of both, the longest waiting first
 	bucketBlocked      = []byte("blocked")      // time, path → ""; what waits for a person, the longest first
 	bucketIgnored      = []byte("ignored")      // time, path → ""; what a person has dropped
+	bucketSettling     = []byte("settling")     // time, path → ""; what has to settle anew
 	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
 	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
 	bucketDestinations = []byte("destinations") // name → number
 
 	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored,
-		bucketLedger, bucketStories, bucketNewest, bucketDestinations}
+		bucketSettling, bucketLedger, bucketStories, bucketNewest, bucketDestinations}
 )
 
 const schema = "1"
@@ -65,6 +66,8 @@ const schema = "1"
 var (
 	// ErrLocked: another process has the database open.
 	ErrLocked = errors.New("the database is in use")
+	// ErrEmpty: nothing was ever written to the database, and it was opened to look only.
+	ErrEmpty = errors.New("the database is empty")
 	// ErrDamaged: the file is no database, or not a whole one. Nothing has been written to it.
 	ErrDamaged = errors.New("the database is damaged")
 )
@@ -93,10 +96,11 @@ type Queue struct {
 
 	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
 	// database grows: so it must not be asked for inside one.
-	mu      sync.Mutex
-	claimed map[string]struct{}
-	counts  counts
-	changed chan struct{} // closed, and replaced, when there may be something new to claim
+	mu       sync.Mutex
+	claimed  map[string]struct{}
+	deferred map[string]deferral
+	counts   counts
+	changed  chan struct{} // closed, and replaced, when there may be something new to claim
 }
 
 // Open opens the database, made if absent unless it is opened read-only. destination names the store that the caller
@@ -106,7 +110,7 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second
 	}
-	q := &Queue{claimed: map[string]struct{}{}, changed: make(chan struct{})}
+	q := &Queue{claimed: map[string]struct{}{}, deferred: map[string]deferral{}, changed: make(chan struct{})}
 	var err error
 	if q.db, q.file, err = openFile(path, opts); err != nil {
 		return nil, openError(path, err)
@@ -152,7 +156,7 @@ func smallest() int64 { return 4 * int64(os.Getpagesize()) }
 func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("%w: %s is held by %s", ErrLocked, path, holder(path))
+		return fmt.Errorf("%w: %s is held by %s: stop that, or choose another --data-dir", ErrLocked, path, holder(path))
 	case errors.Is(err, ErrDamaged), errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum),
 		errors.Is(err, berrors.ErrVersionMismatch):
 		return fmt.Errorf("%w: move %s aside and start again; it is made anew from the output directory (%s)",
@@ -173,7 +177,10 @@ func (q *Queue) load(destination string, readOnly bool) error {
 	}
 	ready := false
 	err := q.view(func(tx *bolt.Tx) error {
-		if isNew(tx) && !readOnly {
+		if isNew(tx) {
+			if readOnly {
+				return ErrEmpty
+			}
 			return nil
 		}
 		if err := checkSchema(tx); err != nil {
@@ -186,7 +193,7 @@ func (q *Queue) load(destination string, readOnly bool) error {
 			q.counts.add(r, q.destination)
 			return nil
 		})
-		return errors.Join(err, checkStories(tx))
+		return errors.Join(err, checkIndexes(tx), checkStories(tx))
 	})
 	if err != nil || ready {
 		return err
@@ -207,6 +214,22 @@ func (q *Queue) checkSize() error {
 		}
 		return nil
 	})
+}
+
+// checkIndexes reads every entry of the indexes once, for the same reason.
+func checkIndexes(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling} {
+		err := tx.Bucket(name).ForEach(func(k, _ []byte) error {
+			if _, _, ok := splitIndexKey(k); !ok {
+				return fmt.Errorf("%w: an entry of %d bytes in the index %s", ErrDamaged, len(k), name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isNew reports whether nothing was ever written to the database.

@@ -238,6 +238,8 @@ func (r *record) entries(path string) []entry {
 		return []entry{{bucketDue, indexKey(r.due, path)}, {bucketAge, indexKey(r.since, path)}}
 	case stateBlocked:
 		return []entry{{bucketBlocked, indexKey(r.since, path)}}
+	case stateSettling:
+		return []entry{{bucketSettling, indexKey(r.since, path)}}
 	case stateIgnored:
 		return []entry{{bucketIgnored, indexKey(r.since, path)}}
 	default:

@@ -17,6 +17,7 @@ import (
 type Story struct {
 	ID        codestory.StoryID  `json:"-"`
 	Metadata  codestory.Metadata `json:"metadata"` // the last that parsed
+	Owned     bool               `json:"owned"`    // there was one: it is known whose the story is
 	FirstSeen time.Time          `json:"first_seen"`
 }
 
@@ -73,7 +74,7 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 		}
 	}
 	if metadata != nil {
-		next.Metadata = *metadata
+		next.Metadata, next.Owned = *metadata, true
 	}
 	b, err := json.Marshal(next)
 	if err != nil {

@@ -171,7 +171,7 @@ func TestCreatedAtAnyTime(t *testing.T) {
 	}
 	var want []codestory.StoryID
 	for i, text := range times {
-		m, err := codestory.ParseMetadata([]byte(`{"created_at": "` + text + `"}`))
+		m, _, err := codestory.ParseMetadata([]byte(`{"created_at": "` + text + `"}`))
 		must(t, err)
 		// The ids fall, so that times which have one place in the order still come as listed.
 		n := len(times) - i

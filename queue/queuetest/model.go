@@ -234,10 +234,10 @@ func (m *model) found() error {
 // operate does what a person may do to the queue.
 func (m *model) operate() error {
 	path := m.paths[m.rng.IntN(len(m.paths))]
-	switch m.rng.IntN(4) {
+	switch m.rng.IntN(5) {
 	case 0:
 		m.logf("retry now %s", path)
-		return found(m.q.Retry(path), m.ref.retryNow(path))
+		return found(m.q.Retry(path), m.ref.retryNow(path) || m.ref.queued(path))
 	case 1:
 		want := 0
 		for _, path := range m.paths {
@@ -251,6 +251,10 @@ func (m *model) operate() error {
 		}
 		return nil
 	case 2:
+		m.logf("vanished %s", path)
+		m.ref.vanished(path)
+		return m.q.Vanished(path)
+	case 3:
 		m.logf("drop %s", path)
 		return found(m.q.Drop(path, "dropped"), m.ref.drop(path, "dropped"))
 	default:

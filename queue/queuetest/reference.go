@@ -108,11 +108,16 @@ func place(since time.Time, path codestory.Path, size int64) time.Time {
 }
 
 func (r *reference) found(path codestory.Path, s queue.Stored, m *codestory.Metadata, now time.Time) {
-	if r.files[string(path)] != nil {
+	e := r.files[string(path)]
+	if e != nil && (e.state != codestory.Synced || r.here(e) != nil) {
 		return
 	}
-	r.files[string(path)] = &entry{
-		state: codestory.Synced, generation: 1,
+	if e == nil {
+		e = &entry{}
+		r.files[string(path)] = e
+	}
+	*e = entry{
+		state: codestory.Synced, generation: e.generation + 1, claimed: e.claimed,
 		object: &object{destination: r.destination, stored: s},
 	}
 	r.noteStory(path.Story(), m, now)
@@ -125,7 +130,7 @@ func (r *reference) noteStory(id codestory.StoryID, m *codestory.Metadata, now t
 		r.stories[id] = s
 	}
 	if m != nil {
-		s.Metadata = *m
+		s.Metadata, s.Owned = *m, true
 	}
 }
 
@@ -160,6 +165,23 @@ func (r *reference) retryNow(path string) bool {
 	return true
 }
 
+func (r *reference) queued(path string) bool {
+	e := r.files[path]
+	return e != nil && e.state == codestory.Queued
+}
+
+// vanished forgets the file of a path that rests.
+func (r *reference) vanished(path string) {
+	e := r.files[path]
+	if e == nil || e.claimed {
+		return
+	}
+	switch e.state {
+	case codestory.Blocked, codestory.Settling, codestory.LeftOut:
+		r.forget(path, e)
+	}
+}
+
 // drop reports whether the path waited.
 func (r *reference) drop(path, reason string) bool {
 	e := r.files[path]
@@ -188,20 +210,23 @@ func (r *reference) done(path string, generation int, s queue.Stored) {
 }
 
 func (r *reference) gone(path string, generation int) {
-	r.settle(path, generation, func(e *entry) {
-		if e.object != nil {
-			*e = entry{state: codestory.Synced, generation: e.generation, object: e.object}
+	r.settle(path, generation, func(e *entry) { r.forget(path, e) })
+}
+
+// forget leaves of a file what is stored of it.
+func (r *reference) forget(path string, e *entry) {
+	if e.object != nil {
+		*e = entry{state: codestory.Synced, generation: e.generation, object: e.object, claimed: e.claimed}
+		return
+	}
+	delete(r.files, path)
+	id := codestory.Path(path).Story()
+	for other := range r.files {
+		if codestory.Path(other).Story() == id {
 			return
 		}
-		delete(r.files, path)
-		id := codestory.Path(path).Story()
-		for other := range r.files {
-			if codestory.Path(other).Story() == id {
-				return
-			}
-		}
-		delete(r.stories, id)
-	})
+	}
+	delete(r.stories, id)
 }
 
 // file is what queue.File should answer.

@@ -1,0 +1,198 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
+)
+
+// A database that fails for a while is said to, and waited for; the daemon can be stopped meanwhile.
+func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		if err := w.queue.Close(); err != nil {
+			t.Fatal(err)
+		}
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		time.Sleep(time.Hour)
+		problems := w.database.list()
+		if len(problems) != 1 || problems[0].Code != "database_failing" || time.Since(problems[0].Since) < 59*time.Minute {
+			t.Errorf("problems: %+v", problems)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Upload: %v", err)
+		}
+	})
+}
+
+// A key that the store denies for its own sake holds up no other.
+func TestDeniedKeyIsNoHostage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		denied := codestory.ChapterPath(kilo, 1)
+		store := &scripted{put: func(_ context.Context, key string) error {
+			if key == denied.Key() {
+				return errDenied
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 30)
+		w.upload(10 * time.Minute)
+		for _, path := range paths[1:] {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Queued || f.Attempt != 0 {
+			t.Errorf("the denied file: %+v, %v", f, err)
+		}
+	})
+}
+
+// One file that the store cannot take leaves readers what it has.
+func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
+		for _, fault := range []error{errors.New("500"), errDenied} {
+			store := &scripted{put: func(_ context.Context, key string) error {
+				if key == bad.Key() {
+					return fault
+				}
+				return nil
+			}}
+			w := newWorld(t, store, Options{})
+			w.write(good, "good")
+			w.upload(time.Second)
+			if err := os.Remove(filepath.Join(w.tree.Dir(), string(good))); err != nil {
+				t.Fatal(err)
+			}
+			w.write(bad, "bad")
+			for range 100 {
+				w.upload(10 * time.Minute)
+				if loc, err := w.Locate(t.Context(), good); err != nil || !loc.Stored {
+					t.Fatalf("after %v for another file: %+v, %v", fault, loc, err)
+				}
+			}
+		}
+	})
+}
+
+// A store that went away a moment ago gets no links while the file is here.
+func TestLinkOfAStoreThatWentAway(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(time.Second)
+		store.check = func() error { return errDown }
+		time.Sleep(2 * fresh)
+		for range 10 {
+			if loc, err := w.Locate(t.Context(), path); err != nil || loc.Stored || !loc.Local {
+				t.Errorf("location %+v, %v", loc, err)
+			}
+		}
+		if n := store.count("check"); n != 2 {
+			t.Errorf("the store was asked %d times", n)
+		}
+	})
+}
+
+// A file that is deleted while it is uploaded, or renamed because its name was refused, is forgotten in time.
+func TestFilesThatAreGoneAreSwept(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		deleted := codestory.ChapterPath(kilo, 1)
+		refused := codestory.Path(string(kilo) + "/bad.mp3")
+		name := filepath.Join(w.tree.Dir(), string(deleted))
+		w.store.put = func(context.Context, string) error { return os.Remove(name) }
+		w.write(deleted, "one")
+		w.upload(time.Second)
+		version, err := w.tree.Stat(deleted)
+		if !errors.Is(err, codestory.ErrNotFound) {
+			t.Fatalf("%+v, %v", version, err)
+		}
+		fault := &codestory.PathError{Name: string(refused), Fault: codestory.PathUnstorable, Reason: "rename it"}
+		change := watch.Change{Name: string(refused), Version: codestory.Version{Size: 1}, Fault: fault}
+		if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{change}); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(2 * sweepEvery)
+		for _, path := range []codestory.Path{deleted, refused} {
+			if f, err := w.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
+				t.Errorf("%s is still known: %+v, %v", path, f, err)
+			}
+		}
+	})
+}
+
+// What is excluded after it was queued is not uploaded.
+func TestExcludedMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{
+			Exclude: func(path string, _ bool) (string, bool) { return "*.wav", strings.HasSuffix(path, ".wav") },
+		}}})
+		w.write(codestory.Path(string(kilo)+"/raw.wav"), "raw")
+		w.upload(time.Minute)
+		if got := w.store.puts(); len(got) != 0 {
+			t.Errorf("uploaded %q", got)
+		}
+	})
+}
+
+// Whose a story is, is read before anybody is let in, also while its metadata has not settled, and from the store
+// where only that has it.
+func TestOwnerBeforeTheMetadataSettles(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		w.upload(time.Second)
+		w.write(codestory.ChapterPath(kilo, 1), "one")
+		name := filepath.Join(w.tree.Dir(), string(codestory.MetadataPath(kilo)))
+		if err := os.WriteFile(name, []byte(`{"user_id": "ada"}`), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if owner, err := w.Owner(t.Context(), kilo); owner != "ada" || err != nil {
+			t.Errorf("with the metadata on disk: %q, %v", owner, err)
+		}
+		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
+		w.write(codestory.ChapterPath(router, 1), "one")
+		if owner, err := w.Owner(t.Context(), router); owner != "bob" || err != nil {
+			t.Errorf("with the metadata in the store: %q, %v", owner, err)
+		}
+	})
+}
+
+// An object that another address of the store had is found again under the new one.
+func TestObjectIsFoundUnderANewDestination(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(time.Second)
+		if err := os.Remove(filepath.Join(w.tree.Dir(), string(path))); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.queue.Use("memory\tby another name\t"); err != nil {
+			t.Fatal(err)
+		}
+		// The scan enqueues what is here, and this is not: the record has an object elsewhere only.
+		claimless, err := w.queue.File(path)
+		if err != nil || claimless.Stored != nil {
+			t.Fatalf("%+v, %v", claimless, err)
+		}
+		if loc, err := w.Locate(t.Context(), path); err != nil || !loc.Stored {
+			t.Errorf("location %+v, %v", loc, err)
+		}
+	})
+}
