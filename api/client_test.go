@@ -19,7 +19,7 @@ func TestClient(t *testing.T) {
 	c := client.New(w.public+"/", ownerToken, client.Options{})
 	t.Cleanup(c.Close)
 
-	if err := c.Health(ctx); err != nil {
+	if proof, err := c.Health(ctx, "who"); err != nil || proof != "proof of who" {
 		t.Error(err)
 	}
 	if status, err := c.Status(ctx); err != nil || status.Version != "1.2.3" ||

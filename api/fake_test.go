@@ -194,6 +194,8 @@ func (a *access) Identify(secret string) (codestory.Token, bool) {
 	return t, ok
 }
 
+func (a *access) Prove(challenge string) string { return "proof of " + challenge }
+
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
 func (a *access) PlayKey(id codestory.StoryID) string { return "KEY-" + string(id)[:8] }

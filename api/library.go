@@ -30,6 +30,9 @@ type Library interface {
 type Access interface {
 	// Identify finds the token that a bearer secret belongs to.
 	Identify(secret string) (codestory.Token, bool)
+	// Prove answers a challenge in a way that only whoever has the owner's token can check, and nobody can who has
+	// not: so a command knows its daemon before it shows the token.
+	Prove(challenge string) string
 	// LinkKey is the secret that local links are signed with: at least 32 bytes, the same after a restart.
 	LinkKey() []byte
 	// PlayKey is the KEY of the story's player URLs: URL-safe text, the same after a restart.

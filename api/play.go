@@ -128,7 +128,7 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// ReadFrom lets net/http copy from a file to the socket inside the kernel.
+// ReadFrom keeps the connection's own way of copying, where it has one.
 func (w *fileWriter) ReadFrom(src io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, src) }
 
 // refusal is the error that was held back, nil where there was none.

@@ -118,7 +118,7 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// ReadFrom lets net/http copy from a file to the socket inside the kernel.
+// ReadFrom keeps the connection's own way of copying, where it has one.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	w.started = true
 	return io.Copy(w.ResponseWriter, src)

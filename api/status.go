@@ -10,6 +10,9 @@ import (
 // maxIgnored bounds the list of what is not uploaded.
 const maxIgnored = 10_000
 
+// maxChallenge bounds what a proof is asked for, in bytes.
+const maxChallenge = 128
+
 // IgnoredList is what GET /api/status?ignored=1 answers.
 type IgnoredList struct {
 	Ignored   []codestory.Ignored `json:"ignored"`
@@ -20,11 +23,16 @@ type IgnoredList struct {
 type Health struct {
 	Status  string `json:"status"` // ok
 	Version string `json:"version"`
+	Proof   string `json:"proof,omitempty"` // where ?challenge= asked for one; see Access.Prove
 }
 
 // healthz answers GET /healthz: the process serves.
-func (s *server) healthz(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) error {
-	return writeJSON(w, http.StatusOK, Health{Status: "ok", Version: s.version})
+func (s *server) healthz(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	health := Health{Status: "ok", Version: s.version}
+	if challenge := r.URL.Query().Get("challenge"); challenge != "" && len(challenge) <= maxChallenge {
+		health.Proof = s.access.Prove(challenge)
+	}
+	return writeJSON(w, http.StatusOK, health)
 }
 
 // readyz answers GET /readyz: the daemon can do its work. What keeps it from that is for the log.

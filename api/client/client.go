@@ -127,10 +127,12 @@ func (c *Client) RemoveToken(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/api/tokens/"+url.PathEscape(name), nil, nil)
 }
 
-// Health returns nil while the daemon answers.
-func (c *Client) Health(ctx context.Context) error {
-	_, err := get[api.Health](ctx, c, "/healthz")
-	return err
+// Health asks whether the daemon answers, and for its proof that it is the one of this data directory; see
+// access.Proof. No token is shown.
+func (c *Client) Health(ctx context.Context, challenge string) (proof string, err error) {
+	stranger := &Client{base: c.base, http: c.http}
+	health, err := get[api.Health](ctx, stranger, "/healthz?challenge="+url.QueryEscape(challenge))
+	return health.Proof, err
 }
 
 func storyPath(id codestory.StoryID) string {
@@ -161,7 +163,9 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if errors.Is(err, connectionRefused) {
 		return fmt.Errorf("%w at %s", ErrNotRunning, c.base)

@@ -30,7 +30,7 @@ func TestNotRunning(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err = newClient(t, "http://"+address).Health(t.Context())
+	_, err = newClient(t, "http://"+address).Health(t.Context(), "")
 	if !errors.Is(err, client.ErrNotRunning) || !strings.Contains(err.Error(), address) {
 		t.Errorf("got %v, want ErrNotRunning with the address", err)
 	}
@@ -41,11 +41,11 @@ func TestOtherErrors(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newClient(t, "http://127.0.0.1:1").Health(ended); !errors.Is(err, context.Canceled) || errors.Is(err,
+	if _, err := newClient(t, "http://127.0.0.1:1").Health(ended, ""); !errors.Is(err, context.Canceled) || errors.Is(err,
 		client.ErrNotRunning) {
 		t.Errorf("canceled: got %v", err)
 	}
-	if err := newClient(t, "http://127.0.0.1:x").Health(t.Context()); err == nil || errors.Is(err, client.ErrNotRunning) {
+	if _, err := newClient(t, "http://127.0.0.1:x").Health(t.Context(), ""); err == nil || errors.Is(err, client.ErrNotRunning) {
 		t.Errorf("bad address: got %v", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestTimeout(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	c := client.New(srv.URL, "a-secret", client.Options{Timeout: 50 * time.Millisecond})
 	t.Cleanup(c.Close)
-	if err := c.Health(t.Context()); err == nil || errors.Is(err, client.ErrNotRunning) {
+	if _, err := c.Health(t.Context(), ""); err == nil || errors.Is(err, client.ErrNotRunning) {
 		t.Errorf("got %v, want a time-out", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestProxyIsIgnored(t *testing.T) {
 	t.Cleanup(srv.Close)
 	// net/http asks no proxy for 127.0.0.1, but does for 0.0.0.0, which leads to the same place or nowhere.
 	url := strings.Replace(srv.URL, "127.0.0.1", "0.0.0.0", 1)
-	if err := newClient(t, url).Health(t.Context()); err == nil || proxied.Load() {
+	if _, err := newClient(t, url).Health(t.Context(), ""); err == nil || proxied.Load() {
 		t.Errorf("got %v, through the proxy %v", err, proxied.Load())
 	}
 }

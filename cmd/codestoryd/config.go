@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -57,7 +59,8 @@ func (p *program) config() (config, error) {
 
 func check(v values) (c config, err error) {
 	wrong := func(name string, err error) error {
-		return usagef("%s %q (from %s): %w", name, strings.Join(v[name].items, ", "), v[name].source, err)
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.name() == name })
+		return usagef("%s %q (from %s): %w", name, shown(settings[i], v[name]), v[name].source, err)
 	}
 	if c.dir, err = filepath.Abs(v.get("dir")); err != nil {
 		return c, wrong("dir", err)
@@ -190,9 +193,16 @@ func (p *program) configCommand() *cobra.Command {
 func shown(s setting, v value) string {
 	switch {
 	case len(v.items) == 0:
-		return "-"
+		return cmp.Or(s.unset, "-")
 	case s.secret:
 		return "(hidden)"
+	case strings.Contains(v.items[0], "://"):
+		if u, err := url.Parse(v.items[0]); err == nil {
+			return u.Redacted()
+		}
+		return "(hidden)"
+	case strings.HasPrefix(v.items[0], "rclone:") && strings.ContainsAny(v.items[0], ",="):
+		return "rclone:(hidden)" // a connection string, which may hold a password
 	default:
 		return strings.Join(v.items, ", ")
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +34,13 @@ func writeInstance(dataDir string, i instance) error {
 	return atomicfile.Write(filepath.Join(dataDir, instanceFile), append(b, '\n'), 0o600)
 }
 
-func removeInstance(dataDir string) error { return os.Remove(filepath.Join(dataDir, instanceFile)) }
+func removeInstance(dataDir string) error {
+	err := os.Remove(filepath.Join(dataDir, instanceFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
 
 // withDaemon calls fn with the daemon that runs. The error wraps errNotRunning where none does.
 func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error) error {
@@ -69,9 +77,11 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 		return nil, err
 	}
 	daemon := client.New("http://"+i.Address, token, client.Options{})
-	if err := daemon.Health(ctx); err != nil {
+	challenge := rand.Text()
+	proof, err := daemon.Health(ctx, challenge)
+	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {
 		daemon.Close()
-		return nil, errNotRunning
+		return nil, errNotRunning // somebody else has the port
 	}
 	return daemon, nil
 }

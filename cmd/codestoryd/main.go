@@ -12,6 +12,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/codestory/codestoryd/api/client"
 )
 
 // The exit codes, which scripts rely on.
@@ -30,23 +33,44 @@ func main() {
 	os.Exit(code)
 }
 
-// signals returns a context that ends with the first SIGINT or SIGTERM, and one that ends with the second.
+const (
+	// patience is how long after the first signal the second one is taken for given.
+	patience = 12 * time.Second
+	// lastWord is how long after that the program has to end by itself.
+	lastWord = 2 * time.Second
+)
+
+// signals returns a context that ends with the first SIGINT or SIGTERM, and one that ends with the second. Where not
+// even that ends the program, as when a disk does not answer, it exits: nothing is lost.
 func signals(parent context.Context) (soft, hard context.Context, release func()) {
 	hard, cut := context.WithCancel(parent)
 	soft, stop := context.WithCancel(hard)
 	received := make(chan os.Signal, 2)
+	done := make(chan struct{})
 	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		for _, end := range []context.CancelFunc{stop, cut} {
-			if _, ok := <-received; !ok {
-				return
-			}
-			end()
+		select {
+		case <-received:
+		case <-done:
+			return
+		}
+		stop()
+		select {
+		case <-received:
+		case <-time.After(patience):
+		case <-done:
+			return
+		}
+		cut()
+		select {
+		case <-time.After(lastWord):
+			os.Exit(exitDone)
+		case <-done:
 		}
 	}()
 	return soft, hard, func() {
 		signal.Stop(received)
-		close(received)
+		close(done)
 		cut()
 	}
 }
@@ -63,7 +87,7 @@ func (p *program) run(args []string) int {
 	}
 	fmt.Fprintln(p.stderr, "codestoryd: "+oneLine(err.Error()))
 	switch {
-	case errors.Is(err, errNotRunning):
+	case errors.Is(err, errNotRunning), errors.Is(err, client.ErrNotRunning):
 		return exitNotRunning
 	case !p.began, isUsage(err):
 		return exitUsage

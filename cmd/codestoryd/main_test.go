@@ -51,9 +51,9 @@ func TestScripts(t *testing.T) {
 }
 
 const (
-	patience = 90 * time.Second // for what has to happen in seconds; these machines are slow and shared
-	story    = codestory.StoryID("5b1f0c3a-90d2-4f6e-8a7b-1c2d3e4f5a6b")
-	another  = codestory.StoryID("c0ffee00-1111-4222-8333-444455556666")
+	longest = 90 * time.Second // for what has to happen in seconds; these machines are slow and shared
+	story   = codestory.StoryID("5b1f0c3a-90d2-4f6e-8a7b-1c2d3e4f5a6b")
+	another = codestory.StoryID("c0ffee00-1111-4222-8333-444455556666")
 )
 
 // machine is where a daemon runs: its directories and settings, which outlive it.
@@ -203,13 +203,13 @@ func (m *machine) await(what string, ok func(codestory.Status) bool) codestory.S
 	m.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
+	for deadline := time.Now().Add(longest); ; <-tick.C {
 		s := m.status()
 		if ok(s) {
 			return s
 		}
 		if time.Now().After(deadline) {
-			m.t.Fatalf("waited %s in vain for %s: %+v", patience, what, s)
+			m.t.Fatalf("waited %s in vain for %s: %+v", longest, what, s)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (p *program) queueCommand() *cobra.Command {
 			for _, path := range paths {
 				n, err := daemon.Retry(ctx, path)
 				if err != nil {
-					return err
+					return fmt.Errorf("%s: %w", path, err)
 				}
 				total += n
 			}
@@ -152,7 +152,7 @@ func writeQueue(w io.Writer, page codestory.QueuePage) error {
 		if i.NextAttempt != nil {
 			next = "next at " + i.NextAttempt.Local().Format(time.TimeOnly)
 		}
-		fmt.Fprintln(t, strings.Join([]string{string(i.State), i.Path, size(i.Size), next, deref(i.Reason)}, "\t"))
+		fmt.Fprintln(t, strings.Join([]string{string(i.State), printable(i.Path), size(i.Size), next, deref(i.Reason)}, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err

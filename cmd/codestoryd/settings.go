@@ -22,6 +22,7 @@ type setting struct {
 	env    string
 	usage  string
 	normal func(*program, values) (string, error) // the default; nil is ""
+	unset  string                                 // what it means for it not to be set; "" is "-"
 	list   bool                                   // may be given more than once
 	secret bool
 }
@@ -47,11 +48,11 @@ var settings = []setting{
 	{flag: "bwlimit", env: "CODESTORYD_BWLIMIT", usage: "upload limit in rclone's syntax, such as 1M or a timetable", normal: fixed("off")},
 	{flag: "concurrency", env: "CODESTORYD_CONCURRENCY", usage: "uploads at once", normal: fixed("auto")},
 	{flag: "exclude", env: "CODESTORYD_EXCLUDE", usage: "paths not to upload, in rclone's filter syntax; repeatable", list: true},
-	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set"},
+	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set", unset: "(the listen address)"},
 	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set"},
 	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs"},
 	{env: "S3_CREATE_BUCKET", usage: "1 makes the bucket where it is absent"},
-	{env: "AWS_REGION", usage: "the region"},
+	{env: "AWS_REGION", usage: "the region", unset: "(the endpoint's, else us-east-1)"},
 	{env: "AWS_ACCESS_KEY_ID", usage: "the access key"},
 	{env: "AWS_SECRET_ACCESS_KEY", usage: "its secret", secret: true},
 	{env: "AWS_SESSION_TOKEN", usage: "the session, for temporary credentials", secret: true},

@@ -114,6 +114,9 @@ func (c config) withDatabase(fn func(*queue.Queue) error) error {
 		return nil
 	}
 	q, err := queue.Open(path, "", queue.Options{ReadOnly: true})
+	if errors.Is(err, queue.ErrEmpty) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) erro
 		return errors.Join(printJSON(w, map[string]any{"ignored": list, "truncated": truncated}), err)
 	}
 	for _, i := range list {
-		fmt.Fprintf(w, "%s: %s\n", i.Path, i.Reason)
+		fmt.Fprintf(w, "%s: %s\n", printable(i.Path), i.Reason)
 	}
 	if truncated {
 		fmt.Fprintf(w, "and more: the first %d are listed\n", len(list))
@@ -157,9 +160,14 @@ func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncate
 		return nil, false, openErr
 	}
 	defer func() { _ = tree.Close() }()
-	list, listErr := tree.Ignored(ctx, c.rules, maxIgnored)
-	if listErr != nil {
-		return nil, false, listErr
+	offline := c.withDatabase(func(q *queue.Queue) (err error) {
+		list, err = q.Ignored(maxIgnored)
+		return err
+	})
+	left, listErr := tree.Ignored(ctx, c.rules, maxIgnored-len(list))
+	if failed := errors.Join(offline, listErr); failed != nil {
+		return nil, false, failed
 	}
+	list = append(list, left...)
 	return list, len(list) == maxIgnored, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,7 @@ func writeStatus(w io.Writer, s codestory.Status) error {
 		row("watching", "%d directories by %s", s.Watch.Directories, s.Watch.Mode)
 	}
 	for _, u := range s.Uploads {
-		row("upload", "%s  %s of %s, %s/s%s", u.Path, size(u.SentBytes), size(u.TotalBytes), size(u.BytesPerSecond), attempt(u.Attempt))
+		row("upload", "%s  %s of %s, %s/s%s", printable(u.Path), size(u.SentBytes), size(u.TotalBytes), size(u.BytesPerSecond), attempt(u.Attempt))
 	}
 	for _, p := range s.Problems {
 		row("problem", "%s", p.Message)
@@ -48,10 +49,14 @@ func describeRemote(r codestory.RemoteStatus) string {
 }
 
 func describeQueue(q codestory.QueueStatus) string {
-	if q.Queued+q.Uploading+q.Retrying+q.Blocked == 0 {
-		return "empty"
+	paused := ""
+	if q.Paused {
+		paused = "paused; "
 	}
-	text := fmt.Sprintf("%d queued, %d uploading, %d retrying, %d blocked, %s", q.Queued, q.Uploading, q.Retrying, q.Blocked, size(q.Bytes))
+	if q.Queued+q.Uploading+q.Retrying+q.Blocked == 0 {
+		return paused + "empty"
+	}
+	text := paused + fmt.Sprintf("%d queued, %d uploading, %d retrying, %d blocked, %s", q.Queued, q.Uploading, q.Retrying, q.Blocked, size(q.Bytes))
 	if q.OldestSeconds > 0 {
 		text += fmt.Sprintf(", the oldest for %s", time.Duration(q.OldestSeconds)*time.Second)
 	}
@@ -63,6 +68,14 @@ func attempt(n int) string {
 		return ""
 	}
 	return fmt.Sprintf(", attempt %d", n)
+}
+
+// printable is a name as it can be shown on a terminal: quoted where it holds what that would take for a command.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); strings.ContainsAny(quoted[1:len(quoted)-1], "\\") {
+		return quoted
+	}
+	return name
 }
 
 // size is a number of bytes in binary units (IEC 80000-13).

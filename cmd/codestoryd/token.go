@@ -34,6 +34,9 @@ func (p *program) tokenAddCommand() *cobra.Command {
 		Short: "Make a token and print it, once",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := access.Check(args[0], codestory.Scope(scope)); err != nil {
+				return &usageError{err}
+			}
 			return p.withTokens(cmd.Context(), func(t tokens) error {
 				secret, err := t.add(cmd.Context(), api.TokenRequest{Name: args[0], User: user, Scope: codestory.Scope(scope)})
 				if err != nil {

@@ -129,6 +129,18 @@ func (a *Access) Identify(secret string) (codestory.Token, bool) {
 	return found.Token, true
 }
 
+// Prove answers a challenge as Proof does with the owner's token.
+func (a *Access) Prove(challenge string) string { return prove(a.owner, challenge) }
+
+// Proof is how the daemon that has this owner's token answers a challenge.
+func Proof(token, challenge string) string { return prove(sha256.Sum256([]byte(token)), challenge) }
+
+func prove(owner digest, challenge string) string {
+	mac := hmac.New(sha256.New, owner[:])
+	mac.Write([]byte("codestoryd 1 healthz " + challenge))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
 // LinkKey is the secret that local links are signed with.
 func (a *Access) LinkKey() []byte { return a.derive("link") }
 

@@ -51,13 +51,21 @@ func (a *Access) Tokens() []codestory.Token {
 	return tokens
 }
 
+// Check says what is wrong with the name or scope of a token that is to be added.
+func Check(name string, scope codestory.Scope) error {
+	if !tokenName.MatchString(name) || name == OwnerName {
+		return fmt.Errorf("%q is no name for a token: use up to 64 letters, digits, dots, hyphens and underscores, and not %q", name, OwnerName)
+	}
+	if scope != codestory.ScopePlay && scope != codestory.ScopeManage {
+		return fmt.Errorf("%q is no scope: use %s or %s", scope, codestory.ScopePlay, codestory.ScopeManage)
+	}
+	return nil
+}
+
 // AddToken makes a token and returns its secret, which is not kept.
 func (a *Access) AddToken(t codestory.Token) (secret string, err error) {
-	if !tokenName.MatchString(t.Name) || t.Name == OwnerName {
-		return "", fmt.Errorf("%q is no name for a token: use up to 64 letters, digits, dots, hyphens and underscores, and not %q", t.Name, OwnerName)
-	}
-	if t.Scope != codestory.ScopePlay && t.Scope != codestory.ScopeManage {
-		return "", fmt.Errorf("%q is no scope: use %s or %s", t.Scope, codestory.ScopePlay, codestory.ScopeManage)
+	if err := Check(t.Name, t.Scope); err != nil {
+		return "", err
 	}
 	secret = newSecret()
 	sum := sha256.Sum256([]byte(secret))
