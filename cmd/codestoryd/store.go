@@ -35,7 +35,7 @@ func (c config) openStore(ctx context.Context, log *slog.Logger) (remote.Store, 
 	case "rclone":
 		store, err = rclone.New(ctx, c.remote.rclone, rclone.Options{Limiter: c.limiter, Logger: log})
 	default:
-		return rclone.NewFolder(filepath.Join(c.dataDir, storeFolder), rclone.Options{Logger: log})
+		return rclone.NewFolder(filepath.Join(c.dataDir, storeFolder), rclone.Options{Limiter: c.limiter, Logger: log})
 	}
 	if err != nil {
 		return nil, &usageError{err}

@@ -31,6 +31,7 @@ type Folder struct {
 	local fs.Fs
 	base  context.Context // carries rclone's settings
 	folds folding
+	limit *remote.Limiter
 
 	commits [64]sync.Mutex // by the digest of a key: what is in place, and what is said of it
 	dirsMu  sync.Mutex
@@ -53,7 +54,7 @@ func NewFolder(dir string, opts Options) (*Folder, error) {
 		root: root,
 		tmp:  filepath.Join(root, hidden, "tmp"),
 		sums: filepath.Join(root, hidden, "sums"),
-		base: settings(),
+		base: settings(), limit: opts.Limiter,
 		dirs: map[string]struct{}{},
 	}
 	if err := f.prepare(); err != nil {

@@ -85,7 +85,7 @@ func (f *Folder) write(ctx context.Context, temporary string, body *remote.Body,
 	name := path.Join(hidden, "tmp", filepath.Base(temporary))
 	ctx = fs.CopyConfig(ctx, f.base)
 	info := object.NewStaticObjectInfo(name, time.Now(), size, true, nil, f.local)
-	file, err := f.local.Put(ctx, &stream{ctx: ctx, body: body}, info)
+	file, err := f.local.Put(ctx, &stream{ctx: ctx, body: body, limiter: f.limit}, info)
 	if err != nil {
 		return nil, err
 	}

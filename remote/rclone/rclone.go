@@ -54,8 +54,7 @@ type Options struct {
 	// Logger gets what rclone has to say; nil discards it. rclone has one logger for the process, so the last store
 	// that was made decides.
 	Logger *slog.Logger
-	// Limiter holds the uploads of a Store to a bandwidth; nil for none. It is for the network: a Folder, and a
-	// remote that is a local disk, do not ask it.
+	// Limiter holds uploads to a bandwidth, also those to a disk of this machine; nil for none.
 	Limiter *remote.Limiter
 }
 

@@ -85,10 +85,7 @@ func (s *Store) send(ctx context.Context, c *connection, place string, body *rem
 	if err != nil {
 		return nil, err
 	}
-	in := &stream{ctx: ctx, body: body, digest: digest}
-	if !c.Features().IsLocal {
-		in.limiter = s.limiter
-	}
+	in := &stream{ctx: ctx, body: body, limiter: s.limiter, digest: digest}
 	if size == 0 { // which nobody may ever read, and the source has to be asked all the same
 		if _, err := in.Read(make([]byte, 1)); err != io.EOF {
 			return nil, err
