@@ -39,7 +39,7 @@ type upload struct {
 	state uploadState
 }
 
-// putInParts is Put for a large object. Its MD5 is known, and kept as metadata, up to Options.sizes.readAheadUpTo.
+// putInParts is Put for a large object. Its MD5 is known, and kept as metadata, up to the size of readAheadUpTo.
 func (s *Store) putInParts(ctx context.Context, key string, src remote.Source, opts remote.PutOptions,
 ) (remote.Object, error) {
 	u := &upload{store: s, key: key, src: src, opts: opts}

@@ -43,7 +43,7 @@ type Options struct {
 	Version string          // of this program, for the User-Agent; may be empty
 
 	stall time.Duration // how long no byte may move on a connection; 0 is defaultStall
-	sizes sizes         // of what is sent in parts
+	sizes sizes         // of what is sent in parts; zero for those of S3
 }
 
 // Store is a bucket. It implements remote.Store, remote.Linker and remote.Aborter.
