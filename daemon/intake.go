@@ -37,23 +37,27 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 
 // Settled enqueues the changes, with what a metadata.json among them says of its story.
 func (in intake) Settled(_ context.Context, changes []watch.Change) error {
-	batch := make([]queue.Change, len(changes))
-	for i, c := range changes {
-		batch[i] = queue.Change{Path: c.Name, Version: c.Version}
+	batch := make([]queue.Change, 0, len(changes))
+	for _, c := range changes {
+		change := queue.Change{Path: c.Name, Version: c.Version}
 		switch {
+		case len(c.Name) > queue.MaxPath:
+			in.d.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])
+			continue
 		case c.Fault != nil:
-			batch[i].Fault = c.Fault.Reason
+			change.Fault = c.Fault.Reason
 		case c.Path.IsMetadata():
 			m, faults, err := in.metadata(c.Path)
 			if err != nil {
 				return err
 			}
-			batch[i].Metadata = m
+			change.Metadata = m
 			if faults != "" {
-				batch[i].Note = faults + "; it is uploaded as it is"
+				change.Note = faults + "; it is uploaded as it is"
 				in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
 			}
 		}
+		batch = append(batch, change)
 	}
 	return in.d.queue.Enqueue(batch)
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-const storyA = codestory.StoryID("aaaaaaaa-0000-4000-8000-000000000000")
-
 func openQueue(t testing.TB) *Queue {
 	t.Helper()
 	q, err := Open(filepath.Join(t.TempDir(), "codestoryd.db"), "a", Options{})

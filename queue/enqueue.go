@@ -9,6 +9,9 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
+// MaxPath is the longest path that the database takes, in bytes: bbolt.MaxKeySize less the room for an index's time.
+const MaxPath = 32768 - 16
+
 // Change is a version of a file that is finished.
 type Change struct {
 	Path    string // as it is on disk; no codestory.Path where Fault is set

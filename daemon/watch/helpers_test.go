@@ -182,7 +182,7 @@ func (r *rig) wait(what string, cond func() bool) {
 		select {
 		case <-deadline:
 			r.t.Fatalf("gave up waiting for %s\nstatus %+v\nproblems %v\nsettling %d",
-				what, r.w.Status(), r.w.Problems(), r.w.SettlingCount())
+				what, r.w.Status(), r.w.Problems(), r.w.pending.len())
 		case <-ticker.C:
 		}
 	}
@@ -201,7 +201,7 @@ func (r *rig) quiet() {
 	barrier := storyB + "/barrier-" + time.Now().Format("150405.000000000")
 	r.write(barrier, "x")
 	r.arrives(barrier)
-	r.wait("nothing to settle", func() bool { return r.w.SettlingCount() == 0 })
+	r.wait("nothing to settle", func() bool { return r.w.pending.len() == 0 })
 }
 
 func (r *rig) path(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }

@@ -163,9 +163,6 @@ func (w *Watcher) SettlingReason(path codestory.Path) (reason string, settling b
 	return w.pending.reason(string(path))
 }
 
-// SettlingCount is the number of files that settle.
-func (w *Watcher) SettlingCount() int { return w.pending.len() }
-
 // all runs the functions at the same time, ends the context of all when one returns, and waits for the others. It
 // returns the error that ended them, nil where ctx did.
 func all(ctx context.Context, run ...func(context.Context) error) error {

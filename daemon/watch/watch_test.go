@@ -90,7 +90,7 @@ func TestWhatTheSinkLearnsMeanwhileIsNotHandedOn(t *testing.T) {
 	r.sink.mu.Lock()
 	r.sink.known[name] = v
 	r.sink.mu.Unlock()
-	r.wait("nothing to settle", func() bool { return r.w.SettlingCount() == 0 })
+	r.wait("nothing to settle", func() bool { return r.w.pending.len() == 0 })
 	if got := r.sink.of(name); len(got) > 0 {
 		t.Errorf("handed on all the same: %v", got)
 	}
@@ -369,7 +369,7 @@ func TestAFileThatVanishesIsForgotten(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.write(storyA+"/a.txt", "x")
-	r.wait("it to settle", func() bool { return r.w.SettlingCount() > 0 || len(r.sink.of(storyA+"/a.txt")) > 0 })
+	r.wait("it to settle", func() bool { return r.w.pending.len() > 0 || len(r.sink.of(storyA+"/a.txt")) > 0 })
 	if err := os.Remove(r.path(storyA + "/a.txt")); err != nil {
 		t.Fatal(err)
 	}

@@ -152,21 +152,21 @@ func (m *model) next() error {
 	if want == "" {
 		m.logf("next: nothing")
 		if !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("Next gave %+v, %v where nothing waits", c, err)
+			return fmt.Errorf("queue.Next gave %+v, %v where nothing waits", c, err)
 		}
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("Next: %w, want %s", err, want)
+		return fmt.Errorf("queue.Next: %w, want %s", err, want)
 	}
 	m.logf("next: %s, size %d", c.Path, c.Version.Size)
 	e := m.ref.files[want]
 	m.claims = append(m.claims, claim{c, e.generation})
 	if string(c.Path) != want || c.Version != e.version || c.Attempt != e.attempt+1 {
-		return fmt.Errorf("Next gave %+v, want %s, %+v, attempt %d", c, want, e.version, e.attempt+1)
+		return fmt.Errorf("queue.Next gave %+v, want %s, %+v, attempt %d", c, want, e.version, e.attempt+1)
 	}
 	if wantStored := m.ref.here(e); !reflect.DeepEqual(c.Stored, wantStored) {
-		return fmt.Errorf("Next gave stored %+v, want %+v", c.Stored, wantStored)
+		return fmt.Errorf("queue.Next gave stored %+v, want %+v", c.Stored, wantStored)
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (m *model) operate() error {
 		}
 		m.logf("retry all")
 		if n, err := m.q.RetryAll(); n != want || err != nil {
-			return fmt.Errorf("RetryAll() = %d, %v, want %d", n, err, want)
+			return fmt.Errorf("queue.RetryAll() = %d, %v, want %d", n, err, want)
 		}
 		return nil
 	case 2:
