@@ -35,9 +35,11 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 	return unknown, nil
 }
 
-// Settled enqueues the changes, with what a metadata.json among them says of its story.
+// Settled enqueues the changes, with what a metadata.json among them says of its story. One that cannot be read for now
+// is an error, after all others were enqueued: the watcher comes again, and they are known then.
 func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 	batch := make([]queue.Change, 0, len(changes))
+	var unread error
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version}
 		switch {
@@ -49,7 +51,8 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		case c.Path.IsMetadata():
 			m, faults, err := in.metadata(c.Path)
 			if err != nil {
-				return err
+				unread = errors.Join(unread, err)
+				continue
 			}
 			change.Metadata = m
 			if faults != "" {
@@ -59,7 +62,7 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		}
 		batch = append(batch, change)
 	}
-	return in.d.queue.Enqueue(batch)
+	return errors.Join(in.d.queue.Enqueue(batch), unread)
 }
 
 // metadata reads the file for its fields; nil where it cannot be parsed, or read by this user, or is gone. faults is
