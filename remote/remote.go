@@ -82,7 +82,8 @@ type Store interface {
 	// Put stores all of src under key, replacing what is there, and returns once that is proved: the store's own
 	// ETag or checksum matches the digest of the bytes that were sent. The object becomes visible whole or not at
 	// all; where src has changed the old one stays and the error wraps codestory.ErrChanged. Putting the same bytes
-	// again is harmless. The returned Object has its MD5 set. Once Put has returned, src is not read any more.
+	// again is harmless. The returned Object has its MD5 set where the whole content passed
+	// through one digest. Once Put has returned, src is not read any more.
 	Put(ctx context.Context, key string, src Source, opts PutOptions) (Object, error)
 	// Stat describes the object; an error that wraps codestory.ErrNotFound means that the store has none.
 	Stat(ctx context.Context, key string) (Object, error)
