@@ -62,8 +62,11 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 	if _, err := codestory.ParseStoryID(string(id)); err != nil {
 		return nil // a file that is blocked for its name may have no story
 	}
+	if metadata == nil && ch.tx.Bucket(bucketStories).Get([]byte(id)) != nil {
+		return nil // without decoding what may be a megabyte
+	}
 	old, had, err := getStory(ch.tx, id)
-	if err != nil || had && metadata == nil {
+	if err != nil {
 		return err
 	}
 	next := Story{ID: id, FirstSeen: now}
