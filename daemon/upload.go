@@ -205,11 +205,12 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 	if err := unchanged(ctx, f, claim.Stored); err != nil {
 		return remote.Object{}, err
 	}
-	source, done := d.uploads.begin(claim, f)
+	progress, done := d.uploads.begin(claim)
 	defer done()
-	return d.remote.Put(ctx, claim.Path.Key(), source, remote.PutOptions{
+	return d.remote.Put(ctx, claim.Path.Key(), source{f}, remote.PutOptions{
 		ContentType: claim.Path.ContentType(),
 		Ledger:      claim,
+		Progress:    progress,
 	})
 }
 
@@ -272,6 +273,17 @@ type readError struct{ err error }
 
 func (e *readError) Error() string { return e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
+
+// source tells errors of reading the file from those of the store.
+type source struct{ *watch.File }
+
+func (s source) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.File.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = &readError{err}
+	}
+	return n, err
+}
 
 // cancellable is a reader that ends with its context.
 type cancellable struct {

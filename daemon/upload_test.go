@@ -323,3 +323,42 @@ func TestAbandonedUploadIsAborted(t *testing.T) {
 		}
 	})
 }
+
+func TestProgressIsThatOfTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		store := &halfway{scripted: &scripted{}, release: release}
+		w := newWorld(t, store.scripted, Options{})
+		w.remote, w.gate.store = store, store
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "0123456789")
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		synctest.Wait()
+		if got := w.uploads.list(); len(got) != 1 || got[0].SentBytes != 5 || got[0].TotalBytes != 10 || got[0].Path != string(path) {
+			t.Errorf("uploads: %+v", got)
+		}
+		close(release)
+		synctest.Wait()
+		if got := w.uploads.list(); len(got) != 0 {
+			t.Errorf("uploads after the end: %+v", got)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// halfway is a store that rests when half is sent.
+type halfway struct {
+	*scripted
+	release chan struct{}
+}
+
+func (s *halfway) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
+	opts.Progress(src.Size() / 2)
+	<-s.release
+	return s.scripted.Put(ctx, key, src, opts)
+}

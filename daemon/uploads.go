@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
-	"github.com/codestory/codestoryd/remote"
 )
 
 // uploads are the uploads in flight, with their progress.
@@ -27,16 +25,16 @@ type upload struct {
 	sent    atomic.Int64
 }
 
-// begin counts an upload as in flight until done is called. What is read from the returned source counts as sent.
-func (u *uploads) begin(claim *queue.Claim, source remote.Source) (counted remote.Source, done func()) {
-	up := &upload{path: claim.Path, total: source.Size(), attempt: claim.Attempt, began: time.Now()}
+// begin counts an upload as in flight until done is called. progress is to be told of the bytes that are sent.
+func (u *uploads) begin(claim *queue.Claim) (progress func(n int64), done func()) {
+	up := &upload{path: claim.Path, total: claim.Version.Size, attempt: claim.Attempt, began: time.Now()}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.inFlight == nil {
 		u.inFlight = map[*upload]struct{}{}
 	}
 	u.inFlight[up] = struct{}{}
-	return countedSource{source, &up.sent}, func() {
+	return func(n int64) { up.sent.Add(n) }, func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		delete(u.inFlight, up)
@@ -59,19 +57,4 @@ func (u *uploads) list() []codestory.Upload {
 	}
 	slices.SortFunc(list, func(a, b codestory.Upload) int { return strings.Compare(a.Path, b.Path) })
 	return list
-}
-
-// countedSource counts the bytes that are read, and tells errors of reading from those of the store.
-type countedSource struct {
-	remote.Source
-	sent *atomic.Int64
-}
-
-func (s countedSource) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.Source.ReadAt(p, off)
-	s.sent.Add(int64(n))
-	if err != nil && err != io.EOF {
-		err = &readError{err}
-	}
-	return n, err
 }

@@ -56,6 +56,21 @@ type PutOptions struct {
 	Metadata    map[string]string // user metadata; nil for none
 	// Ledger keeps the upload's state between attempts. Where it is nil a large object is begun anew each time.
 	Ledger Ledger
+	// Progress is told of bytes as they are sent, and of those that an earlier attempt has sent. It may be called by
+	// several goroutines at the same time. Bytes that are sent again count again. It may be nil.
+	Progress func(n int64)
+}
+
+// Meter is Progress as a writer of the bytes themselves.
+func (o PutOptions) Meter() io.Writer { return meter(o.Progress) }
+
+type meter func(n int64)
+
+func (m meter) Write(p []byte) (int, error) {
+	if m != nil {
+		m(int64(len(p)))
+	}
+	return len(p), nil
 }
 
 // Ledger keeps the state of one upload in parts: of this version of this object, in this store. The state is the
@@ -82,8 +97,8 @@ type Store interface {
 	// Put stores all of src under key, replacing what is there, and returns once that is proved: the store's own
 	// ETag or checksum matches the digest of the bytes that were sent. The object becomes visible whole or not at
 	// all; where src has changed the old one stays and the error wraps codestory.ErrChanged. Putting the same bytes
-	// again is harmless. The returned Object has its MD5 set where the whole content passed
-	// through one digest. Once Put has returned, src is not read any more.
+	// again is harmless. The returned Object has its MD5 set where the whole content
+	// passed through one digest. Once Put has returned, src is not read any more.
 	Put(ctx context.Context, key string, src Source, opts PutOptions) (Object, error)
 	// Stat describes the object; an error that wraps codestory.ErrNotFound means that the store has none.
 	Stat(ctx context.Context, key string) (Object, error)

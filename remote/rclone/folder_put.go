@@ -23,7 +23,7 @@ var errTwin = errors.New("the file system takes the key for another one's")
 
 // Put implements remote.Store. The package comment says what is on disk after each step.
 func (f *Folder) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
-	body := remote.NewBody(src)
+	body := remote.NewBody(src, opts.Meter())
 	defer body.Close()
 	object, err := f.put(ctx, key, body, src.Size(), opts)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 // Put implements remote.Store. The proof is the checksum that the backend has of the object, of whatever kind it
 // knows; where it knows none, the object is read back.
 func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
-	body := remote.NewBody(src)
+	body := remote.NewBody(src, opts.Meter())
 	defer body.Close()
 	object, err := s.put(ctx, key, body, src.Size(), opts)
 	if err != nil {

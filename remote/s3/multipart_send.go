@@ -17,6 +17,7 @@ import (
 // sendMissing sends the parts that the server does not have, a few at once. The first error ends it.
 func (u *upload) sendMissing(ctx context.Context) error {
 	missing := u.state.missing()
+	u.tellKept(missing)
 	numbers := make(chan int, len(missing))
 	for _, number := range missing {
 		numbers <- number
@@ -46,12 +47,25 @@ func (u *upload) sendMissing(ctx context.Context) error {
 	return nil
 }
 
+// tellKept counts the parts that were sent by an earlier attempt.
+func (u *upload) tellKept(missing []int) {
+	if u.opts.Progress == nil {
+		return
+	}
+	kept := u.src.Size()
+	for _, number := range missing {
+		_, length := u.state.part(number)
+		kept -= length
+	}
+	u.opts.Progress(kept)
+}
+
 // sendPart sends one part, straight from the file, and writes down that the server has it.
 func (u *upload) sendPart(ctx context.Context, number int) error {
 	doing := fmt.Sprintf("part %d", number)
 	offset, length := u.state.part(number)
 	crc := minio.ChecksumCRC64NVME.Hasher()
-	body := remote.NewBody(section{u.src, offset, length}, crc)
+	body := remote.NewBody(section{u.src, offset, length}, crc, u.opts.Meter())
 	defer body.Close()
 	answer, err := u.store.core.PutObjectPart(ctx, u.store.info.Bucket, u.key, u.state.ID, number, body, length,
 		minio.PutObjectPartOptions{})

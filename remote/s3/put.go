@@ -31,7 +31,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 		return s.putInParts(ctx, key, src, opts)
 	}
 	crc := minio.ChecksumCRC64NVME.Hasher()
-	body := remote.NewBody(src, crc)
+	body := remote.NewBody(src, crc, opts.Meter())
 	defer body.Close()
 	info, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
