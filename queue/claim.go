@@ -128,7 +128,7 @@ func (q *Queue) newClaim(path string, r record) *Claim {
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
 		q: q, generation: r.generation,
 	}
-	q.claimed[path] = struct{}{}
+	q.claimed[path] = c
 	return c
 }
 
@@ -234,10 +234,12 @@ func (c *Claim) Gone() error {
 	})
 }
 
-// Release gives the item back untouched.
+// Release gives the item back untouched. A claim that was settled already is not anybody's any more: it does nothing.
 func (c *Claim) Release() {
 	c.q.mu.Lock()
-	delete(c.q.claimed, string(c.Path))
+	if c.q.claimed[string(c.Path)] == c {
+		delete(c.q.claimed, string(c.Path))
+	}
 	c.q.mu.Unlock()
 	c.q.announce()
 }

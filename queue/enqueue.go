@@ -65,10 +65,14 @@ func (q *Queue) Enqueue(changes []Change) error {
 		}
 		return nil
 	})
-	if err == nil {
-		q.announce()
+	if err != nil {
+		return err
 	}
-	return err
+	for _, c := range changes {
+		q.forgive(c.Path) // the store may take the new version
+	}
+	q.announce()
+	return nil
 }
 
 func (ch *change) enqueue(c Change, now time.Time) error {

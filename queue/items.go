@@ -59,14 +59,14 @@ func itemKeys(tx *bolt.Tx, first int, after []byte) func(yield func(int, []byte)
 	}
 }
 
-func (q *Queue) claimedNow() map[string]struct{} {
+func (q *Queue) claimedNow() map[string]*Claim {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return maps.Clone(q.claimed)
 }
 
 // item is the file that an index entry is of.
-func (q *Queue) item(tx *bolt.Tx, key []byte, claimed map[string]struct{}) (File, error) {
+func (q *Queue) item(tx *bolt.Tx, key []byte, claimed map[string]*Claim) (File, error) {
 	_, path, ok := splitIndexKey(key)
 	if !ok {
 		return File{}, fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(key))

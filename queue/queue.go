@@ -97,7 +97,7 @@ type Queue struct {
 	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
 	// database grows: so it must not be asked for inside one.
 	mu       sync.Mutex
-	claimed  map[string]struct{}
+	claimed  map[string]*Claim
 	deferred map[string]deferral
 	counts   counts
 	changed  chan struct{} // closed, and replaced, when there may be something new to claim
@@ -110,7 +110,7 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second
 	}
-	q := &Queue{claimed: map[string]struct{}{}, deferred: map[string]deferral{}, changed: make(chan struct{})}
+	q := &Queue{claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{})}
 	var err error
 	if q.db, q.file, err = openFile(path, opts); err != nil {
 		return nil, openError(path, err)
