@@ -300,7 +300,7 @@ func (g *gate) reads() bool {
 }
 
 const (
-	fresh        = 5 * time.Second // an answer that old still says that the store is there
+	fresh        = 2 * time.Second // an answer that old still says that the store is there
 	freshTimeout = 2 * time.Second // of a question that a player waits for
 )
 
