@@ -68,6 +68,9 @@ func check(v values) (c config, err error) {
 	if c.dataDir, err = filepath.Abs(v.get("data-dir")); err != nil {
 		return c, wrong("data-dir", err)
 	}
+	if below, err := filepath.Rel(c.dir, c.dataDir); err == nil && filepath.IsLocal(below) {
+		return c, wrong("data-dir", fmt.Errorf("it lies in the output directory, which is only read: choose another"))
+	}
 	if c.listen, err = parseListen(v.get("listen")); err != nil {
 		return c, wrong("listen", err)
 	}
