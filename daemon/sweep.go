@@ -20,11 +20,12 @@ const (
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	aborted := map[string]bool{} // once
 	for {
 		if err := d.sweepRecords(); err != nil && ctx.Err() == nil {
 			d.log.Warn("records of files that are gone could not be cleared away; it is tried again", "error", err)
 		}
-		if err := d.abortAbandoned(ctx); err != nil && ctx.Err() == nil {
+		if err := d.abortAbandoned(ctx, aborted); err != nil && ctx.Err() == nil {
 			d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)
 		}
 		select {
@@ -55,8 +56,9 @@ func (d *Daemon) sweepRecords() error {
 	return nil
 }
 
-// abortAbandoned aborts the uploads of the queue's ledger, which names ours only.
-func (d *Daemon) abortAbandoned(ctx context.Context) error {
+// abortAbandoned aborts the uploads of the queue's ledger, which names ours only: each in two sweeps, because a part
+// that was on its way may outlive the first abort (AbortMultipartUpload in the API reference of Amazon S3).
+func (d *Daemon) abortAbandoned(ctx context.Context, aborted map[string]bool) error {
 	aborter, ok := d.remote.(remote.Aborter)
 	if !ok || !d.gate.reads() {
 		return nil
@@ -69,6 +71,12 @@ func (d *Daemon) abortAbandoned(ctx context.Context) error {
 		if err := aborter.Abort(ctx, u.Path.Key(), u.State); err != nil {
 			return err
 		}
+		upload := string(u.Path) + "\x00" + string(u.State)
+		if !aborted[upload] {
+			aborted[upload] = true
+			continue
+		}
+		delete(aborted, upload)
 		if err := d.queue.Forget(u); err != nil {
 			return err
 		}

@@ -314,9 +314,13 @@ func TestAbandonedUploadIsAborted(t *testing.T) {
 		w.upload(itemDelays.first / 20) // one attempt
 		store.put = nil
 		w.write(path, "the second")
-		w.upload(3 * sweepEvery)
-		if want := []string{path.Key() + " id of "}; !slices.Equal(store.aborted, want) {
+		w.upload(5 * sweepEvery)
+		id := path.Key() + " id of "
+		if want := []string{id, id}; !slices.Equal(store.aborted, want) {
 			t.Errorf("aborted %q, want %q", store.aborted, want)
+		}
+		if left, err := w.queue.Abandoned(1); err != nil || len(left) != 0 {
+			t.Errorf("the ledger still has %v, %v", left, err)
 		}
 		if got := w.state(path); got != codestory.Synced {
 			t.Errorf("the file is %s", got)

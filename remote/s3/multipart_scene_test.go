@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -139,6 +140,26 @@ func (s *scene) openUploads(t *testing.T) []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// abortCut aborts an upload that was cut off, again and again until it is gone: a part that was on its way may outlive
+// an abort (AbortMultipartUpload in the API reference of Amazon S3).
+func (s *scene) abortCut(t *testing.T, store *Store, l *ledger, size int) {
+	t.Helper()
+	id := l.upload(t, size).ID
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		if err := store.Abort(t.Context(), key, l.State()); err != nil {
+			t.Fatalf("abort: %v", err)
+		}
+		if !slices.Contains(s.openUploads(t), id) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the upload %s outlives every abort", id)
+		}
+	}
 }
 
 func (s *scene) wantOpen(t *testing.T, want ...string) {

@@ -311,6 +311,8 @@ func abortOurs(t *testing.T, s *scene) {
 		}
 	}
 	wantCounts(t, s.counts(), map[string]int{"abort": 2})
+	s.abortCut(t, store, ours, len(data))
+	s.counts()
 	s.wantOpen(t, kept.upload(t, len(data)).ID)
 	for _, state := range []string{"", "{}", "null", "no JSON", `{"id":""}`, `{"id":7}`} {
 		if err := store.Abort(t.Context(), key, []byte(state)); err != nil {
@@ -342,9 +344,7 @@ func othersSurvive(t *testing.T, s *scene) {
 	store := s.open(t, inParts)
 	l := &ledger{}
 	cutAfter(t, store, data, l, 2)
-	if err := store.Abort(t.Context(), key, l.State()); err != nil {
-		t.Fatal(err)
-	}
+	s.abortCut(t, store, l, len(data))
 	if _, err := putLedger(t.Context(), t, store, remotetest.NewSource(data).ChangeAfter(1), &ledger{}); err == nil {
 		t.Error("a changed file was put")
 	}
