@@ -212,15 +212,15 @@ func (u *upload) reset() error {
 }
 
 // leave cleans up after an attempt that ended with cause. What a ledger knows is kept to be gone on with, unless the
-// file has changed; an upload that no ledger knows would be there for ever. Where the clean-up fails, the ledger still
-// names the upload, and whoever keeps it calls Abort.
+// file has changed; an upload that no ledger knows would be there for ever. The ledger goes on naming an upload that was
+// aborted here: a part that was on its way may outlive that, and whoever keeps the ledger calls Abort.
 func (u *upload) leave(ctx context.Context, cause error) {
 	if u.state.ID == "" {
 		return
 	}
 	if u.opts.Ledger != nil {
-		if errors.Is(cause, codestory.ErrChanged) && u.store.abort(ctx, u.key, u.state.ID) == nil {
-			_ = u.reset()
+		if errors.Is(cause, codestory.ErrChanged) {
+			_ = u.store.abort(ctx, u.key, u.state.ID)
 		}
 		return
 	}

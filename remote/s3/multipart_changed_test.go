@@ -24,11 +24,10 @@ func changedFile(t *testing.T, s *scene) {
 		if got := s.counts(); got["complete"] != 0 || got["abort"] != 1 {
 			t.Errorf("changed at %d: the server got %v, want one abort and no complete", at, got)
 		}
-		if len(l.State()) != 0 {
-			t.Errorf("changed at %d: the ledger still has %q", at, l.State())
-		}
 		s.wantNoObject(t, store)
+		s.abortCut(t, store, l, len(data)) // which the ledger still names
 		s.wantOpen(t)
+		s.counts()
 	}
 
 	// A resumed upload, all of whose parts are sent, is not completed either.
@@ -39,6 +38,7 @@ func changedFile(t *testing.T, s *scene) {
 		t.Errorf("changed while it was cut off: %v, want ErrChanged", err)
 	}
 	s.wantNoObject(t, store)
+	s.abortCut(t, store, l, len(data))
 	s.wantOpen(t)
 
 	// With its context ended it is left to whoever keeps the ledger.
@@ -50,9 +50,7 @@ func changedFile(t *testing.T, s *scene) {
 		t.Errorf("changed and cut off: %v, want it stopped", err)
 	}
 	s.wantOpen(t, l.upload(t, len(data)).ID)
-	if err := store.Abort(t.Context(), key, l.State()); err != nil {
-		t.Errorf("abort: %v", err)
-	}
+	s.abortCut(t, store, l, len(data))
 	s.wantOpen(t)
 }
 
@@ -77,15 +75,17 @@ func (s *turning) ReadAt(p []byte, offset int64) (int, error) {
 func changedBytes(t *testing.T, s *scene) {
 	store := s.open(t, inPartsReadAhead)
 	src := &turning{Source: remotetest.NewSource(remotetest.Bytes(4 * testPart))}
-	_, err := store.Put(t.Context(), key, src, remote.PutOptions{Ledger: &ledger{}})
+	l := &ledger{}
+	_, err := store.Put(t.Context(), key, src, remote.PutOptions{Ledger: l})
 	if !errors.Is(err, codestory.ErrChanged) {
 		t.Errorf("put: %v, want ErrChanged", err)
 	}
 	s.wantNoObject(t, store)
+	s.abortCut(t, store, l, 4*testPart)
 	s.wantOpen(t)
 }
 
-// noLedger: what nobody would ever know of does not stay.
+// noLedger: what nobody would ever know of is aborted at once.
 func noLedger(t *testing.T, s *scene) {
 	data := remotetest.Bytes(6 * testPart)
 	store := s.open(t, inParts)
@@ -96,5 +96,7 @@ func noLedger(t *testing.T, s *scene) {
 		t.Errorf("put: %v, want it stopped", err)
 	}
 	s.wantNoObject(t, store)
-	s.wantOpen(t)
+	if got := s.counts()["abort"]; got != 1 {
+		t.Errorf("%d aborts, want one", got)
+	}
 }

@@ -345,9 +345,11 @@ func othersSurvive(t *testing.T, s *scene) {
 	l := &ledger{}
 	cutAfter(t, store, data, l, 2)
 	s.abortCut(t, store, l, len(data))
-	if _, err := putLedger(t.Context(), t, store, remotetest.NewSource(data).ChangeAfter(1), &ledger{}); err == nil {
+	changed := &ledger{}
+	if _, err := putLedger(t.Context(), t, store, remotetest.NewSource(data).ChangeAfter(1), changed); err == nil {
 		t.Error("a changed file was put")
 	}
+	s.abortCut(t, store, changed, len(data))
 	if _, err := putLedger(t.Context(), t, store, remotetest.NewSource(data), l); err != nil {
 		t.Fatal(err)
 	}
