@@ -188,10 +188,7 @@ func serverLost(t *testing.T, s *scene) {
 		l := &ledger{}
 		cutAfter(t, s.open(t, inParts), data, l, parts)
 		lost := l.upload(t, len(data)).ID
-		core := minio.Core{Client: s.server.Client()}
-		if err := core.AbortMultipartUpload(t.Context(), s.bucket, key, lost); err != nil {
-			t.Fatal(err)
-		}
+		s.abortFromOutside(t, lost)
 		if err := s.server.Client().RemoveObject(t.Context(), s.bucket, key, minio.RemoveObjectOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -217,11 +214,13 @@ func serverLoses(t *testing.T, s *scene) {
 	l := &ledger{}
 	store := s.open(t, inParts)
 	core := minio.Core{Client: s.server.Client()}
+	var lost string
 	l.onSave = func(saves int) error {
 		if saves != 2 {
 			return nil
 		}
-		return core.AbortMultipartUpload(t.Context(), s.bucket, key, s.openUploads(t)[0])
+		lost = s.openUploads(t)[0]
+		return core.AbortMultipartUpload(t.Context(), s.bucket, key, lost)
 	}
 	_, err := putLedger(t.Context(), t, store, remotetest.NewSource(data), l)
 	if err == nil || codestory.ClassOf(t.Context(), err) != codestory.ClassRetry {
@@ -233,6 +232,7 @@ func serverLoses(t *testing.T, s *scene) {
 		t.Errorf("the ledger still has %q", l.State())
 	}
 	l.onSave = nil
+	s.abortFromOutside(t, lost)
 	if _, err := putLedger(t.Context(), t, store, remotetest.NewSource(data), l); err != nil {
 		t.Fatal(err)
 	}
