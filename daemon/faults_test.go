@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
 )
 
 // A database that fails for a while is said to, and waited for; the daemon can be stopped meanwhile.
@@ -31,6 +33,36 @@ func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("Upload: %v", err)
+		}
+	})
+}
+
+// What came of an upload cannot be written into a damaged database: the daemon ends, and does not upload it again.
+func TestDamagedDatabaseEndsUploads(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		store.put = func(context.Context, string) error {
+			info, err := os.Stat(w.file)
+			if err != nil {
+				return err
+			}
+			noise := bytes.Repeat([]byte{0xff}, int(info.Size())-2*os.Getpagesize())
+			f, err := os.OpenFile(w.file, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt(noise, int64(2*os.Getpagesize())) // all but the meta pages
+			return errors.Join(err, f.Close())
+		}
+		w.write(codestory.ChapterPath(kilo, 1), "one")
+		soft, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		if err := w.Upload(soft, t.Context()); !errors.Is(err, queue.ErrDamaged) {
+			t.Errorf("Upload: %v, want the damage", err)
+		}
+		if n := len(store.puts()); n != 1 {
+			t.Errorf("%d uploads", n)
 		}
 	})
 }

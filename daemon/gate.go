@@ -25,7 +25,6 @@ type gate struct {
 	log     *slog.Logger
 	waiting func() bool // whether there is anything to upload
 
-	asking   sync.Mutex // held while the store is asked
 	onDemand sync.Mutex // held by the player who has it asked
 
 	mu       sync.Mutex // guards what follows
@@ -84,7 +83,7 @@ func newGate(store remote.Store, log *slog.Logger, waiting func() bool) *gate {
 // tells whether it answers.
 func (g *gate) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		g.ask(ctx, askTimeout)
+		g.ask(ctx)
 		g.rest(ctx)
 	}
 }
@@ -124,10 +123,8 @@ func (g *gate) outage(state codestory.RemoteState) time.Duration {
 }
 
 // ask asks the store once and lets a trial begin where it answers.
-func (g *gate) ask(ctx context.Context, timeout time.Duration) {
-	g.asking.Lock()
-	defer g.asking.Unlock()
-	asking, cancel := context.WithTimeout(ctx, timeout)
+func (g *gate) ask(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := g.store.Check(asking)
 	if ctx.Err() != nil {
@@ -305,24 +302,34 @@ const (
 )
 
 // answersNow is reads, with the store asked where it has not been heard of for a moment: a link of a store that went
-// away a minute ago would not play, and the file that is here would.
+// away a minute ago would not play, and the file that is here would. A store that does not answer at once gets no links,
+// and is asked with patience by run, which alone judges it.
 func (g *gate) answersNow(ctx context.Context) bool {
-	stale := func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return g.answers && time.Since(g.heard) > fresh
+	if !g.stale() {
+		return g.reads()
 	}
-	if stale() {
-		g.askOnce(ctx, stale)
-	}
-	return g.reads()
-}
-
-// askOnce asks the store unless somebody else just has.
-func (g *gate) askOnce(ctx context.Context, stale func() bool) {
 	g.onDemand.Lock()
 	defer g.onDemand.Unlock()
-	if stale() {
-		g.ask(context.WithoutCancel(ctx), freshTimeout) // its answer is for all who wait
+	if !g.stale() { // somebody else has asked meanwhile
+		return g.reads()
 	}
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout) // its answer is for all who wait
+	defer cancel()
+	err := g.store.Check(asking)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.heard = time.Now()
+		return true
+	}
+	g.answers, g.next = false, time.Now()
+	g.announce()
+	return false
+}
+
+// stale reports whether the store answered last, and that some time ago.
+func (g *gate) stale() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.answers && time.Since(g.heard) > fresh
 }

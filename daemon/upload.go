@@ -19,8 +19,8 @@ import (
 // Upload claims files and stores them until soft ends; then it begins no more, lets those under way finish for a
 // while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched. It returns an error
 // only for a database that is damaged; one that cannot be written for a while, as on a full disk, is tried again.
-func (d *Daemon) Upload(soft, hard context.Context) error {
-	soft, stop := context.WithCancel(soft)
+func (d *Daemon) Upload(soft, hard context.Context) (err error) {
+	soft, stop := context.WithCancelCause(soft)
 	work, cut := context.WithCancel(hard)
 	defer cut()
 	stopCutting := context.AfterFunc(soft, func() {
@@ -30,8 +30,13 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	defer stopCutting()
 
 	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer stop()
+	defer func() {
+		stop(nil)
+		workers.Wait()
+		if cause := context.Cause(soft); err == nil && errors.Is(cause, queue.ErrDamaged) {
+			err = cause
+		}
+	}()
 	workers.Go(func() { d.gate.run(soft) })
 	workers.Go(func() { d.sweep(soft) })
 	slots := make(chan struct{}, d.concurrency)
@@ -47,7 +52,9 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 		}
 		workers.Go(func() {
 			defer func() { <-slots }()
-			d.settle(work, claim, permit)
+			if err := d.settle(work, claim, permit); errors.Is(err, queue.ErrDamaged) {
+				stop(err)
+			}
 		})
 	}
 }
@@ -117,13 +124,15 @@ func (d *Daemon) awaitDir(ctx context.Context) error {
 }
 
 // settle uploads the claimed version and writes down what came of it. While that cannot be written the claim stays
-// open, so that nothing is uploaded twice for it.
-func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) {
+// open, so that nothing is uploaded twice for it; and so it does for good where the database is damaged.
+func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) error {
 	object, err := d.store(ctx, claim)
 	outcome := d.conclude(ctx, claim, permit, object, err)
-	if err := d.surely(ctx, outcome); err != nil {
+	err = d.surely(ctx, outcome)
+	if err != nil && !errors.Is(err, queue.ErrDamaged) {
 		claim.Release()
 	}
+	return err
 }
 
 var (

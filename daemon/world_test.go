@@ -141,6 +141,7 @@ type world struct {
 	*Daemon
 	t     *testing.T
 	store *scripted
+	file  string // the database
 }
 
 func newWorld(t *testing.T, store *scripted, opts Options) *world {
@@ -150,12 +151,13 @@ func newWorld(t *testing.T, store *scripted, opts Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tree.Close() })
-	q, err := queue.Open(filepath.Join(t.TempDir(), "db"), store.Info().Destination(), queue.Options{})
+	file := filepath.Join(t.TempDir(), "db")
+	q, err := queue.Open(file, store.Info().Destination(), queue.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
-	return &world{New(tree, q, store, opts), t, store}
+	return &world{New(tree, q, store, opts), t, store, file}
 }
 
 // write writes a file and, as the watcher does, hands it on.
