@@ -22,6 +22,14 @@ type Options struct {
 	Version      string       // told by /healthz
 }
 
+// Services are what the API asks. All are required.
+type Services struct {
+	Library Library
+	Access  Access
+	Queue   Queue
+	Monitor Monitor
+}
+
 // server holds what the handlers share. It has no state of its own.
 type server struct {
 	lib     Library
@@ -34,8 +42,11 @@ type server struct {
 }
 
 // New makes the handler of the whole API. It starts nothing and owns nothing.
-func New(lib Library, access Access, queue Queue, monitor Monitor, opts Options) http.Handler {
-	s := &server{lib: lib, access: access, queue: queue, monitor: monitor, log: opts.Logger, version: opts.Version}
+func New(services Services, opts Options) http.Handler {
+	s := &server{
+		lib: services.Library, access: services.Access, queue: services.Queue, monitor: services.Monitor,
+		log: opts.Logger, version: opts.Version,
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

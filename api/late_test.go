@@ -58,8 +58,9 @@ func TestUnseekable(t *testing.T) {
 	t.Parallel()
 	w := newFakes(t, api.Options{})
 	var log syncBuffer
-	w.handler = api.New(unseekableLibrary{w.lib}, w.access, w.queue, w.monitor,
-		api.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	services := w.services()
+	services.Library = unseekableLibrary{w.lib}
+	w.handler = api.New(services, api.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	resp := w.record("GET", w.playURL(codestory.StoryAudioPath(aliceStory)), "").Result()
 	if p := wantProblem(t, resp, 500, "internal"); strings.Contains(p.Detail, "seek") || resp.Header.Get("ETag") != "" {
 		t.Errorf("served: %+v, %v", p, resp.Header)
@@ -73,7 +74,7 @@ func TestUnseekable(t *testing.T) {
 func TestNoPublicURL(t *testing.T) {
 	t.Parallel()
 	w := newFakes(t, api.Options{})
-	w.handler = api.New(w.lib, w.access, w.queue, w.monitor, api.Options{})
+	w.handler = api.New(w.services(), api.Options{})
 	link := decode[codestory.Link](t, w.record("GET", storyURL(homeStory, "/audio"), homeToken).Result())
 	if !strings.HasPrefix(link.URL, "/play/") {
 		t.Fatalf("link: %s", link.URL)

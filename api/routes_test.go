@@ -70,7 +70,9 @@ func TestPanicLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	lib := lateLibrary{w.lib}
-	srv := api.NewServer(api.New(lib, w.access, w.queue, w.monitor, api.Options{}))
+	services := w.services()
+	services.Library = lib
+	srv := api.NewServer(api.New(services, api.Options{}))
 	l := listen(t)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()

@@ -57,8 +57,12 @@ func newFakes(t *testing.T, opts api.Options) *world {
 	w.public = opts.PublicURL.String()
 	opts.Logger = slog.New(slog.NewTextHandler(w.log, nil))
 	opts.Version = "1.2.3"
-	w.handler = api.New(w.lib, w.access, w.queue, w.monitor, opts)
+	w.handler = api.New(w.services(), opts)
 	return w
+}
+
+func (w *world) services() api.Services {
+	return api.Services{Library: w.lib, Access: w.access, Queue: w.queue, Monitor: w.monitor}
 }
 
 // newWorld makes a world that is served on a loopback port, with a store on another.

@@ -88,7 +88,10 @@ func (p *program) runDaemon(c config) (err error) {
 		Watch:       watch.Options{Rules: c.rules},
 		Logger:      log, Version: version(), Address: address,
 	})
-	handler := api.New(d, keys, d, d, api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()})
+	handler := api.New(
+		api.Services{Library: d, Access: keys, Queue: d, Monitor: d},
+		api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()},
+	)
 	if err := writeInstance(c.dataDir, instance{PID: os.Getpid(), Address: address, StartedAt: d.Started()}); err != nil {
 		_ = listener.Close()
 		return err
