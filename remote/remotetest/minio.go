@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +28,10 @@ type MinIO struct {
 	dir     string
 	env     []string
 	address string
-	client  *minio.Client
 	running *process // nil while it is stopped
+
+	client    *minio.Client
+	transport http.Transport // of client
 }
 
 type process struct {
@@ -43,46 +44,82 @@ type MinIOOptions struct {
 	Env []string // more settings, as NAME=value
 }
 
-// StartMinIO starts a server and returns once it answers. It is built where this machine does not have it yet. The
-// server is killed when the test ends, and its log is shown where the test has failed.
+// minioServer is the MinIO that tests start: the head of its last public branch. Upstream is archived and publishes no
+// binaries or images any more, but the Go module proxy keeps the module. It is pinned because the suite leans on its
+// behaviour, and because nothing newer is to be expected.
+var minioServer = Program{"minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"}
+
+// StartMinIO is RunMinIO for a test: the server is killed when it ends, and its log is shown where it has failed.
 func StartMinIO(t testing.TB, opts MinIOOptions) *MinIO {
 	t.Helper()
-	m := &MinIO{AccessKey: "test-access", SecretKey: "test-secret-key", binary: minioBinary(t), dir: t.TempDir()}
-	m.env = append(withoutEnv(os.Environ(), "HOME"),
-		"HOME="+m.dir, "MINIO_ROOT_USER="+m.AccessKey, "MINIO_ROOT_PASSWORD="+m.SecretKey,
-		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CALLHOME_ENABLE=off")
-	m.env = append(m.env, opts.Env...)
+	binary, err := minioServer.Install(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatalf("a real MinIO is needed: %v", err)
+	}
+	m, err := startMinIO(t.Context(), binary, t.TempDir(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		m.Stop()
+		m.Close()
 		if t.Failed() {
 			log, _ := os.ReadFile(m.logFile())
 			t.Logf("the log of MinIO at %s:\n%s", m.Endpoint, log)
 		}
 	})
+	return m
+}
+
+// RunMinIO starts a server that keeps everything below dir, and returns once it answers. It is built where this machine
+// does not have it yet. The caller closes it, and removes dir.
+func RunMinIO(ctx context.Context, dir string, opts MinIOOptions) (*MinIO, error) {
+	binary, err := minioServer.Install(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return startMinIO(ctx, binary, dir, opts)
+}
+
+func startMinIO(ctx context.Context, binary, dir string, opts MinIOOptions) (*MinIO, error) {
+	m := &MinIO{AccessKey: "test-access", SecretKey: "test-secret-key", binary: binary, dir: dir}
+	m.env = append(withoutEnv(os.Environ(), "HOME"),
+		"HOME="+m.dir, "MINIO_ROOT_USER="+m.AccessKey, "MINIO_ROOT_PASSWORD="+m.SecretKey,
+		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CALLHOME_ENABLE=off")
+	m.env = append(m.env, opts.Env...)
 	// Somebody else may take the port in between: take another one then.
 	for attempt := 1; ; attempt++ {
-		m.address = freeAddress(t)
-		m.Endpoint = "http://" + m.address
-		err := m.start(t.Context())
+		var err error
+		if m.address, err = freeAddress(); err == nil {
+			m.Endpoint = "http://" + m.address
+			err = m.start(ctx)
+		}
 		if err == nil {
 			break
 		}
 		if attempt == 5 {
-			t.Fatalf("starting MinIO: %v", err)
+			return nil, fmt.Errorf("starting MinIO: %w", err)
 		}
 	}
-	m.client = m.newClient(t)
-	return m
+	var err error
+	if m.client, err = m.newClient(); err != nil {
+		m.Stop()
+		return nil, err
+	}
+	return m, nil
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
+// Close kills the server and ends the connections of its client.
+func (m *MinIO) Close() {
+	m.transport.CloseIdleConnections()
+	m.Stop()
+}
+
+func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return listener.Addr().String(), listener.Close()
 }
 
 func (m *MinIO) logFile() string { return filepath.Join(m.dir, "log") }
@@ -164,23 +201,12 @@ func (m *MinIO) waitUntilLive(ctx context.Context) error {
 // Client is another S3 client, to look at the server from outside.
 func (m *MinIO) Client() *minio.Client { return m.client }
 
-func (m *MinIO) newClient(t testing.TB) *minio.Client {
-	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	endpoint, err := url.Parse(m.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := minio.New(endpoint.Host, &minio.Options{
+func (m *MinIO) newClient() (*minio.Client, error) {
+	return minio.New(m.address, &minio.Options{
 		Creds:     credentials.NewStaticV4(m.AccessKey, m.SecretKey, ""),
 		Region:    "us-east-1",
-		Transport: transport,
+		Transport: &m.transport,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
 }
 
 // Bucket makes a bucket with a name of its own.
