@@ -198,6 +198,11 @@ func (c *Claim) Done(object Stored) error {
 		next.stored = object.record(ch.destination, c.generation, now)
 		if r.generation == c.generation {
 			next = record{state: stateSynced, generation: r.generation, version: r.version, stored: next.stored, note: r.note}
+			if err := ch.overtaken(string(c.Path)); err != nil {
+				return err
+			}
+		} else if ch.tx.Bucket(bucketRemovals).Get([]byte(c.Path)) != nil {
+			return nil // the story was deleted meanwhile, and the object is about to be
 		}
 		return ch.put(string(c.Path), r, true, next)
 	})

@@ -122,6 +122,13 @@ func (q *Queue) Found(path codestory.Path, object Stored, metadata *codestory.Me
 		if err := ch.put(string(path), old, had, next); err != nil {
 			return err
 		}
+		if form, err := getForm(ch.tx, string(path)); err != nil {
+			return err
+		} else if form.destination != ch.destination {
+			if err := ch.tx.Bucket(bucketFound).Put([]byte(path), nil); err != nil {
+				return err
+			}
+		}
 		return ch.noteStory(path.Story(), metadata, now)
 	})
 }

@@ -56,12 +56,10 @@ var (
 	bucketStories      = []byte("stories")      // story id → Story as JSON
 	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
 	bucketDestinations = []byte("destinations") // name → number
-
-	buckets = [][]byte{bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored,
-		bucketSettling, bucketLedger, bucketStories, bucketNewest, bucketDestinations}
+	bucketFound        = []byte("found")        // path → ""; objects in the index that others stored
+	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
+	bucketRemovals     = []byte("removals")     // path → destination, time, whether once; objects to be deleted
 )
-
-const schema = "1"
 
 var (
 	// ErrLocked: another process has the database open.
@@ -188,7 +186,7 @@ func (q *Queue) load(destination string, readOnly bool) error {
 		}
 		last, _ := findDestination(tx, "")
 		q.name, q.destination = findDestination(tx, destination)
-		ready = q.name == last || readOnly
+		ready = q.name == last && schemaOf(tx) == schema || readOnly
 		err := forEachRecord(tx, func(_ []byte, r record) error {
 			q.counts.add(r, q.destination)
 			return nil
@@ -238,36 +236,13 @@ func isNew(tx *bolt.Tx) bool {
 	return first == nil
 }
 
-// prepare makes the buckets of a new database, and the destination known.
+// prepare makes the database one of the present schema, and the destination known.
 func (q *Queue) prepare(tx *bolt.Tx, destination string) (err error) {
-	if isNew(tx) {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		if err := tx.Bucket(bucketMeta).Put([]byte("schema"), []byte(schema)); err != nil {
-			return err
-		}
+	if err := migrate(tx); err != nil {
+		return err
 	}
 	q.name, q.destination, err = makeDestination(tx, destination)
 	return err
-}
-
-func checkSchema(tx *bolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		return fmt.Errorf("%w: it is not one of codestoryd", ErrDamaged)
-	}
-	if got := string(meta.Get([]byte("schema"))); got != schema {
-		return fmt.Errorf("the database has schema %q and this program reads %q: use the codestoryd that made it, or a newer one", got, schema)
-	}
-	for _, name := range buckets {
-		if tx.Bucket(name) == nil {
-			return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, name)
-		}
-	}
-	return nil
 }
 
 // Close waits for transactions under way and lets go of the file. Claims that are still open are waiting again when
