@@ -2,13 +2,15 @@
 // and tokens. What it serves, it asks of the interfaces in library.go.
 //
 // It must not know the queue, the database, the store or the output directory. A request passes, in this order, the
-// Host check, the path check, the router, authentication and ownership; only then is anything looked up.
+// checks of its Host, of its path and of the page that a browser makes it for, the router, authentication and ownership;
+// only then is anything looked up.
 package api
 
 import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -18,6 +20,7 @@ import (
 type Options struct {
 	PublicURL    *url.URL     // base of player URLs and local links, its host is allowed; nil makes them begin at "/play"
 	AllowedHosts []string     // host names that a request may name beside the loopback ones; ports are ignored
+	AllowOrigins []string     // of pages that may use the API beside the daemon's own, as ParseOrigin spells them
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
 }
@@ -50,10 +53,13 @@ func New(services Services, opts Options) http.Handler {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	hosts := newHostList(opts.AllowedHosts)
+	hosts, pages := newHostList(opts.AllowedHosts), origins(slices.Clone(opts.AllowOrigins))
 	if opts.PublicURL != nil {
 		s.public = *opts.PublicURL
 		hosts.add(opts.PublicURL.Host)
+		if origin := originOf(opts.PublicURL); origin != "" {
+			pages = append(pages, origin)
+		}
 	}
 	router := httprouter.New()
 	router.RedirectTrailingSlash = false
@@ -61,7 +67,7 @@ func New(services Services, opts Options) http.Handler {
 	router.NotFound = http.HandlerFunc(notFound)
 	router.MethodNotAllowed = http.HandlerFunc(methodNotAllowed)
 	s.routes(router)
-	return secureHeaders(hosts.guard(guardPath(limitBody(router))))
+	return secureHeaders(hosts.guard(guardPath(pages.guard(limitBody(router)))))
 }
 
 const (

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -65,13 +66,24 @@ func hostName(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// arrivedAt reports whether the Host names the very address that the request came in at. A name can be pointed at this
+// machine by whoever owns it, an address cannot.
+func arrivedAt(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	host, err := netip.ParseAddr(hostName(r.Host))
+	return err == nil && host.WithZone("") == local.AddrPort().Addr().Unmap().WithZone("")
+}
+
 // guard lets only requests for an allowed host through. A request whose target is a whole URL is for a proxy, which
 // this is not: net/http takes the host from the target then and hides the Host header, so it could hold anything.
 func (l hostList) guard(next http.Handler) http.Handler {
 	refused := newProblem(http.StatusForbidden, "host_not_allowed",
 		"this Host is not served here: ask for localhost, or allow the name with --public-url")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Host != "" || r.URL.Scheme != "" || !l.allows(r.Host) {
+		if r.URL.Host != "" || r.URL.Scheme != "" || !l.allows(r.Host) && !arrivedAt(r) {
 			refused.write(w)
 			return
 		}

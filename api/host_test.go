@@ -1,8 +1,14 @@
 package api_test
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"testing"
+
+	"github.com/codestory/codestoryd/api"
 )
 
 func TestHost(t *testing.T) {
@@ -68,5 +74,29 @@ func TestHostFirst(t *testing.T) {
 	}
 	if asked := w.lib.takeAsked(); len(asked) > 0 {
 		t.Errorf("looked up: %q", asked)
+	}
+}
+
+// The address that a request came in at is a name of this daemon too: nobody can point that elsewhere.
+func TestHostIsTheAddress(t *testing.T) {
+	t.Parallel()
+	w := newFakes(t, api.Options{})
+	for _, c := range []struct {
+		local, host string
+		want        int
+	}{
+		{"192.168.1.5:7788", "192.168.1.5", 200}, {"192.168.1.5:7788", "192.168.1.5:80", 200},
+		{"[::ffff:192.168.1.5]:7788", "192.168.1.5:7788", 200}, {"[fd00::9]:7788", "[fd00:0::9]:7788", 200},
+		{"[fe80::9%eth0]:7788", "[fe80::9]", 200}, {"192.168.1.5:7788", "192.168.1.6", 403},
+		{"192.168.1.5:7788", "192.168.1.5.evil.example", 403}, {"192.168.1.5:7788", "evil.example", 403},
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), "GET", "/healthz", nil)
+		req.Host = c.host
+		local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.local))
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, req.WithContext(context.WithValue(req.Context(), http.LocalAddrContextKey, local)))
+		if rec.Code != c.want {
+			t.Errorf("Host %s at %s: got %d, want %d", c.host, c.local, rec.Code, c.want)
+		}
 	}
 }

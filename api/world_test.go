@@ -66,12 +66,14 @@ func (w *world) services() api.Services {
 }
 
 // newWorld makes a world that is served on a loopback port, with a store on another.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldWith(t, api.Options{}) }
+
+// newWorldWith is newWorld with options, of which PublicURL and AllowedHosts are its own.
+func newWorldWith(t *testing.T, opts api.Options) *world {
 	srv := httptest.NewUnstartedServer(nil)
-	w := newFakes(t, api.Options{
-		PublicURL:    &url.URL{Scheme: "http", Host: srv.Listener.Addr().String()},
-		AllowedHosts: []string{"Nas.Local:80", "fd00::7"},
-	})
+	opts.PublicURL = &url.URL{Scheme: "http", Host: srv.Listener.Addr().String()}
+	opts.AllowedHosts = []string{"Nas.Local:80", "fd00::7"}
+	w := newFakes(t, opts)
 	srv.Config = api.NewServer(w.handler)
 	srv.Start()
 	t.Cleanup(srv.Close)
