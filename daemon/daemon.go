@@ -30,6 +30,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
@@ -44,11 +45,12 @@ const DefaultConcurrency = 8
 
 // Options are what New can do without.
 type Options struct {
-	Concurrency int           // uploads at once; 0 is DefaultConcurrency
-	Watch       watch.Options // its Logger is set from Logger
-	Logger      *slog.Logger  // nil logs nothing
-	Version     string        // of the program, for Status
-	Address     string        // that the API is served at, for Status
+	Concurrency int                        // uploads at once; 0 is DefaultConcurrency
+	Watch       watch.Options              // its Logger is set from Logger
+	Logger      *slog.Logger               // nil logs nothing
+	Version     string                     // of the program, for Status
+	Address     string                     // that the API is served at, for Status
+	Problems    func() []codestory.Problem // of what the caller wired, for Status; nil has none
 }
 
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
@@ -69,6 +71,7 @@ type Daemon struct {
 	log         *slog.Logger
 	version     string
 	address     string
+	problems    func() []codestory.Problem
 	started     time.Time
 }
 
@@ -82,8 +85,11 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store,
 		concurrency: opts.Concurrency,
 		log:         log.With("component", "upload"),
-		version:     opts.Version, address: opts.Address,
+		version:     opts.Version, address: opts.Address, problems: opts.Problems,
 		started: time.Now().Round(0),
+	}
+	if d.problems == nil {
+		d.problems = func() []codestory.Problem { return nil }
 	}
 	if d.concurrency < 1 {
 		d.concurrency = DefaultConcurrency

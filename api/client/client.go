@@ -34,7 +34,8 @@ const (
 
 // Options are what New can do without.
 type Options struct {
-	Timeout time.Duration // of one whole call; 0 is 30 s
+	Timeout     time.Duration // of one whole call; 0 is 30 s
+	Fingerprint string        // of the one certificate that an https daemon may show, as Fingerprint makes it
 }
 
 // Client calls one daemon. All methods may be called at the same time. Their errors wrap ErrNotRunning or a *Problem
@@ -56,7 +57,7 @@ func New(baseURL, token string, opts Options) *Client {
 		base:  strings.TrimSuffix(baseURL, "/"),
 		token: token,
 		http: &http.Client{
-			Transport:     &http.Transport{Proxy: nil},
+			Transport:     &http.Transport{Proxy: nil, TLSClientConfig: pinned(opts.Fingerprint)},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Timeout:       timeout,
 		},

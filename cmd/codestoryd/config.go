@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -23,7 +22,8 @@ import (
 type config struct {
 	dir         string // absolute
 	dataDir     string // absolute
-	listen      string
+	listen      listenSettings
+	origins     []string // of pages that may use the API
 	remote      remoteName
 	logLevel    slog.Level
 	logJSON     bool
@@ -71,8 +71,11 @@ func check(v values) (c config, err error) {
 	if below, err := filepath.Rel(c.dir, c.dataDir); err == nil && filepath.IsLocal(below) {
 		return c, wrong("data-dir", fmt.Errorf("it lies in the output directory, which is only read: choose another"))
 	}
-	if c.listen, err = parseListen(v.get("listen")); err != nil {
-		return c, wrong("listen", err)
+	if c.listen, err = checkListen(v, wrong); err != nil {
+		return c, err
+	}
+	if c.origins, err = parseOrigins(v["allow-origin"].items); err != nil {
+		return c, wrong("allow-origin", err)
 	}
 	if c.remote, err = parseRemote(v.get("remote")); err != nil {
 		return c, wrong("remote", err)
@@ -101,27 +104,14 @@ func check(v values) (c config, err error) {
 		sessionToken: v.get("AWS_SESSION_TOKEN"), profile: v.get("AWS_PROFILE"),
 	}
 	if s := v.get("S3_CREATE_BUCKET"); s != "" {
-		if c.s3.createBucket, err = strconv.ParseBool(s); err != nil {
-			return c, wrong("S3_CREATE_BUCKET", fmt.Errorf("use 1 or 0"))
+		if c.s3.createBucket, err = parseYes(s); err != nil {
+			return c, wrong("S3_CREATE_BUCKET", err)
 		}
 	}
 	if c.remote.kind == "s3" && c.s3.bucket == "" {
 		return c, usagef("remote s3 needs a bucket: set S3_BUCKET")
 	}
 	return c, nil
-}
-
-func parseListen(s string) (string, error) {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", fmt.Errorf("use HOST:PORT, such as 127.0.0.1:7788")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("%q is no port: use a number up to 65535, or 0 for a free one", port)
-	} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", fmt.Errorf("the API answers this machine only: use 127.0.0.1:%d", n)
-	}
-	return s, nil
 }
 
 func parseRemote(s string) (remoteName, error) {
@@ -135,6 +125,14 @@ func parseRemote(s string) (remoteName, error) {
 		return remoteName{}, fmt.Errorf("use local, s3 or rclone:NAME:PATH")
 	}
 	return remoteName{kind: s}, nil
+}
+
+func parseYes(s string) (bool, error) {
+	yes, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("use 1 or 0")
+	}
+	return yes, nil
 }
 
 func parseLogFormat(s string) (json bool, err error) {
@@ -199,14 +197,25 @@ func shown(s setting, v value) string {
 		return cmp.Or(s.unset, "-")
 	case s.secret:
 		return "(hidden)"
-	case strings.Contains(v.items[0], "://"):
-		if u, err := url.Parse(v.items[0]); err == nil {
+	}
+	items := make([]string, len(v.items))
+	for i, item := range v.items {
+		items[i] = withoutSecrets(item)
+	}
+	return strings.Join(items, ", ")
+}
+
+// withoutSecrets hides what may be a password within a value.
+func withoutSecrets(item string) string {
+	switch {
+	case strings.Contains(item, "://"):
+		if u, err := url.Parse(item); err == nil {
 			return u.Redacted()
 		}
 		return "(hidden)"
-	case strings.HasPrefix(v.items[0], "rclone:") && strings.ContainsAny(v.items[0], ",="):
+	case strings.HasPrefix(item, "rclone:") && strings.ContainsAny(item, ",="):
 		return "rclone:(hidden)" // a connection string, which may hold a password
 	default:
-		return strings.Join(v.items, ", ")
+		return item
 	}
 }

@@ -22,6 +22,16 @@ type instance struct {
 	PID       int       `json:"pid"`
 	Address   string    `json:"address"`
 	StartedAt time.Time `json:"started_at"`
+	TLS       string    `json:"tls_sha256,omitempty"` // the fingerprint of its certificate; "" where it serves HTTP
+}
+
+// url is where the daemon is reached from this machine.
+func (i instance) url() string {
+	scheme := "http"
+	if i.TLS != "" {
+		scheme = "https"
+	}
+	return localURL(scheme, i.Address).String()
 }
 
 const instanceFile = "daemon.json"
@@ -58,25 +68,45 @@ func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error)
 
 // daemon connects to the daemon of this data directory. The error wraps errNotRunning where none answers as such.
 func (c config) daemon(ctx context.Context) (*client.Client, error) {
-	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotRunning
-	}
+	i, err := c.readInstance()
 	if err != nil {
 		return nil, err
 	}
-	var i instance
+	daemon, err := c.connect(ctx, i)
+	if err == nil {
+		return daemon, nil
+	}
+	// Its certificate may just have been renewed, for this very connection.
+	if again, readErr := c.readInstance(); readErr == nil && again != i {
+		return c.connect(ctx, again)
+	}
+	return nil, err
+}
+
+func (c config) readInstance() (i instance, err error) {
+	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return i, errNotRunning
+	}
+	if err != nil {
+		return i, err
+	}
 	if err := json.Unmarshal(b, &i); err != nil {
-		return nil, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
+		return i, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
 	}
 	if !alive(i.PID) { // it was killed, and another program may have its port by now
-		return nil, errNotRunning
+		return i, errNotRunning
 	}
+	return i, nil
+}
+
+// connect shows the owner's token to nobody who has not proved to be the daemon.
+func (c config) connect(ctx context.Context, i instance) (*client.Client, error) {
 	token, err := access.OwnerToken(c.dataDir)
 	if err != nil {
 		return nil, err
 	}
-	daemon := client.New("http://"+i.Address, token, client.Options{})
+	daemon := client.New(i.url(), token, client.Options{Fingerprint: i.TLS})
 	challenge := rand.Text()
 	proof, err := daemon.Health(ctx, challenge)
 	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {

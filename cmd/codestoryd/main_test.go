@@ -61,6 +61,7 @@ type machine struct {
 	t            *testing.T
 	dir, dataDir string
 	env          []string
+	args         []string // of run, after those that every machine has
 	running      *running // nil while it is stopped
 }
 
@@ -94,7 +95,8 @@ func stored(server *remotetest.MinIO, endpoint, bucket string) []string {
 func (m *machine) start() {
 	m.t.Helper()
 	r := &running{exit: make(chan error, 1), log: &syncBuffer{}}
-	r.cmd = exec.Command(os.Args[0], "run", "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0")
+	args := append([]string{"run", "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"}, m.args...)
+	r.cmd = exec.Command(os.Args[0], args...)
 	r.cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
 	r.cmd.Stderr = r.log
 	out, err := r.cmd.StdoutPipe()

@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,36 +68,32 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	defer closing(&err, keys.Close)
-	listener, err := listen(p.soft, c.listen)
+	door, err := p.openDoor(c, log)
 	if err != nil {
 		return err
 	}
-	address := listener.Addr().String()
-	public := c.publicURL
-	if public == nil {
-		public = &url.URL{Scheme: "http", Host: address}
-	}
+	defer door.close()
 
 	d := daemon.New(tree, q, store, daemon.Options{
 		Concurrency: c.concurrency,
 		Watch:       watch.Options{Rules: c.rules},
-		Logger:      log, Version: version(), Address: address,
+		Logger:      log, Version: version(), Address: door.address(),
+		Problems: door.problems,
 	})
 	handler := api.New(
 		api.Services{Library: d, Access: keys, Queue: d, Monitor: d},
-		api.Options{PublicURL: public, Logger: log.With("component", "api"), Version: version()},
+		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version()},
 	)
-	if err := writeInstance(c.dataDir, instance{PID: os.Getpid(), Address: address, StartedAt: d.Started()}); err != nil {
-		_ = listener.Close()
+	if err := door.announce(c.dataDir, d.Started()); err != nil {
 		return err
 	}
 	defer closing(&err, func() error { return removeInstance(c.dataDir) })
 
-	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready http://%s\n", address) }
+	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", door.local) }
 	return daemon.Serve(p.soft, p.hard,
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
-		serveHTTP(listener, api.NewServer(handler), log, ready),
+		serveHTTP(door, api.NewServer(handler), ready),
 	)
 }
 
@@ -130,39 +121,6 @@ func makeDataDir(dir string) error {
 		return usagef("the data directory cannot be made: %w: choose another with --data-dir", err)
 	}
 	return nil
-}
-
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: stop the program that has the port, or choose another with --listen", err)
-	}
-	return l, nil
-}
-
-// serverDrain is how long requests under way may go on after the first signal.
-const serverDrain = 5 * time.Second
-
-// serveHTTP is the API as a service. It says when it is ready.
-func serveHTTP(l net.Listener, server *http.Server, log *slog.Logger, ready func()) daemon.Service {
-	server.ErrorLog = slog.NewLogLogger(log.With("component", "http").Handler(), slog.LevelDebug)
-	return func(soft, hard context.Context) error {
-		stopped := make(chan error, 1)
-		stop := context.AfterFunc(soft, func() {
-			draining, cancel := context.WithTimeout(hard, serverDrain)
-			defer cancel()
-			if server.Shutdown(draining) != nil {
-				_ = server.Close() // a player may hold its stream for hours
-			}
-			stopped <- nil
-		})
-		ready()
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			stop()
-			return fmt.Errorf("serving HTTP: %w", err)
-		}
-		return <-stopped
-	}
 }
 
 // closing calls f, and makes its error that of the caller, who has none.

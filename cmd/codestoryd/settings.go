@@ -24,6 +24,7 @@ type setting struct {
 	normal func(*program, values) (string, error) // the default; nil is ""
 	unset  string                                 // what it means for it not to be set; "" is "-"
 	list   bool                                   // may be given more than once
+	yes    bool                                   // the flag alone, without a value, is 1
 	secret bool
 }
 
@@ -41,6 +42,10 @@ var settings = []setting{
 	{flag: "dir", env: "CODESTORYD_DIR", usage: "the output directory; made if absent", normal: fixed("output")},
 	{flag: "data-dir", env: "CODESTORYD_DATA_DIR", usage: "where the database, tokens, keys and the embedded store are", normal: defaultDataDir},
 	{flag: "listen", env: "CODESTORYD_LISTEN", usage: "address of the HTTP API; port 0 picks a free one", normal: fixed("127.0.0.1:7788")},
+	{flag: "tls-cert", env: "CODESTORYD_TLS_CERT", usage: "the certificate, with its chain (PEM), to serve HTTPS; read again when it changes"},
+	{flag: "tls-key", env: "CODESTORYD_TLS_KEY", usage: "the certificate's private key (PEM)"},
+	{flag: "insecure-listen", env: "CODESTORYD_INSECURE_LISTEN", usage: "serve other machines without TLS: whoever is on the way reads tokens and links", normal: fixed("0"), yes: true},
+	{flag: "allow-origin", env: "CODESTORYD_ALLOW_ORIGIN", usage: "a web page's origin, scheme://host[:port], that may use the API; repeatable", list: true},
 	{env: "S3_BUCKET", usage: "the bucket"},
 	{flag: "remote", env: "CODESTORYD_REMOTE", usage: "local, s3 or rclone:NAME:PATH", normal: defaultRemote},
 	{flag: "log-level", env: "CODESTORYD_LOG_LEVEL", usage: "debug, info, warn or error", normal: fixed("info")},
@@ -92,6 +97,9 @@ func (f *flagValues) register(set *pflag.FlagSet) {
 			f.lists[s.flag] = set.StringArray(s.flag, nil, s.usage)
 		default:
 			f.texts[s.flag] = set.String(s.flag, "", s.usage)
+			if s.yes {
+				set.Lookup(s.flag).NoOptDefVal = "1"
+			}
 		}
 	}
 }
@@ -144,7 +152,7 @@ func (p *program) find(s setting, file map[string][]string) (value, error) {
 		if s.list {
 			var err error
 			if items, err = csv.NewReader(strings.NewReader(text)).Read(); err != nil {
-				return value{}, usagef("%s=%q: separate patterns by commas, and put one with commas of its own in double quotes: %w", s.env, text, err)
+				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w", s.env, text, err)
 			}
 		}
 		return value{items, "environment " + s.env}, nil
