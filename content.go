@@ -20,10 +20,19 @@ type LinkRequest struct {
 	Disposition string        // Content-Disposition of the answer; "" for none
 }
 
-// Content is the bytes of one version of a file. Whoever was given it closes it.
+// Content is one version of a file. Whoever was given it closes it.
 type Content struct {
-	io.ReadSeekCloser
+	Body
 	Size     int64     // bytes
 	Modified time.Time // zero where it is not known
 	ETag     string    // strong, without quotes; "" where there is none
+}
+
+// Body reads one version of a file, and never gives bytes of another: where the file is not that version any more,
+// reading fails with an error that wraps ErrChanged. It is used by one goroutine at a time.
+type Body interface {
+	// Range begins to read length bytes, at least 1, from offset on, all within the version's size. A reader that
+	// ends early says so with an error that is not io.EOF. It is good until the next Range or Close.
+	Range(offset, length int64) (io.Reader, error)
+	io.Closer
 }

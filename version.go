@@ -13,3 +13,12 @@ type Version struct {
 
 // Modified is the modification time.
 func (v Version) Modified() time.Time { return time.Unix(0, v.ModTime) }
+
+// Written is when the file was last written to, as far as the file system tells. A modification time can be set, a
+// change time cannot.
+func (v Version) Written() time.Time {
+	if v.ChangeTime != 0 {
+		return time.Unix(0, v.ChangeTime)
+	}
+	return v.Modified()
+}

@@ -20,6 +20,7 @@ type linkRequest struct {
 	method   string // that the link has to answer
 	lifetime time.Duration
 	download bool
+	proxy    bool // the bytes from the daemon instead of a link to them
 }
 
 func parseLinkRequest(r *http.Request, path codestory.Path, method string) (linkRequest, error) {
@@ -35,7 +36,11 @@ func parseLinkRequest(r *http.Request, path codestory.Path, method string) (link
 	if err != nil {
 		return linkRequest{}, err
 	}
-	return linkRequest{path, method, time.Duration(seconds) * time.Second, download}, nil
+	proxy, err := flagParam(q, "proxy")
+	if err != nil {
+		return linkRequest{}, err
+	}
+	return linkRequest{path, method, time.Duration(seconds) * time.Second, download, proxy}, nil
 }
 
 // audio answers GET …/audio with a link.
@@ -56,11 +61,18 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	return writeJSON(w, http.StatusOK, link)
 }
 
-// stream answers GET and HEAD …/audio/stream with a redirect to a link for the same method.
+// stream answers GET and HEAD …/audio/stream with a redirect to a link for the same method, or with proxy=1 with the
+// bytes themselves: for clients that bring their Authorization header along to where they are redirected.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, req storyRequest) error {
 	linkReq, err := parseLinkRequest(r, req.audioPath(), r.Method)
 	if err != nil {
 		return err
+	}
+	if linkReq.proxy {
+		if linkReq.download {
+			w.Header().Set("Content-Disposition", s.attachment(r.Context(), linkReq.path))
+		}
+		return s.serveFile(w, r, linkReq.path, "private, no-store")
 	}
 	link, err := s.link(r.Context(), linkReq)
 	if err != nil {

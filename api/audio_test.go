@@ -67,10 +67,15 @@ func TestAudioPlays(t *testing.T) {
 				if resp.Header.Get("Cache-Control") != "no-store" || resp.ContentLength > 0 {
 					t.Errorf("redirect: %v", resp.Header)
 				}
-				resp = w.request(method, resp.Header.Get("Location"), "", "Range", "bytes=0-4")
+				target := resp.Header.Get("Location")
+				wantStatus(t, w.request(method, target, ""), 200)
+				if method == "HEAD" {
+					continue
+				}
+				resp = w.request(method, target, "", "Range", "bytes=0-4")
 				wantStatus(t, resp, 206)
-				if got := body(t, resp); method == "GET" && got != want[:5] || method == "HEAD" && got != "" {
-					t.Errorf("%s: got %q", method, got)
+				if got := body(t, resp); got != want[:5] {
+					t.Errorf("got %q", got)
 				}
 			}
 		})

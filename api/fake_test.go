@@ -43,6 +43,7 @@ type library struct {
 	ends    *time.Duration // how long the store's links last at most
 	asked   []string       // what was looked up
 	panics  any
+	open    func(*codestory.Content) // changes what is opened; nil does not
 }
 
 func (l *library) enter(what string, args ...any) func() {
@@ -140,9 +141,14 @@ func (l *library) Presign(_ context.Context, path codestory.Path, req codestory.
 	return l.storeURL + "/" + path.Key() + "?" + q.Encode(), time.Now().Add(lasts), nil
 }
 
-type nopCloser struct{ io.ReadSeeker }
+// bytesBody is a Body in memory.
+type bytesBody []byte
 
-func (nopCloser) Close() error { return nil }
+func (b bytesBody) Range(offset, length int64) (io.Reader, error) {
+	return bytes.NewReader(b[offset : offset+length]), nil
+}
+
+func (bytesBody) Close() error { return nil }
 
 func (l *library) Open(_ context.Context, path codestory.Path) (*codestory.Content, error) {
 	defer l.enter("open %s", path)()
@@ -153,9 +159,11 @@ func (l *library) Open(_ context.Context, path codestory.Path) (*codestory.Conte
 	if !f.local && !f.stored {
 		return nil, fmt.Errorf("open: %w", codestory.ErrNotFound)
 	}
-	return &codestory.Content{
-		ReadSeekCloser: nopCloser{bytes.NewReader(f.data)}, Size: int64(len(f.data)), Modified: modified, ETag: f.etag(),
-	}, nil
+	content := &codestory.Content{Body: bytesBody(f.data), Size: int64(len(f.data)), Modified: modified, ETag: f.etag()}
+	if l.open != nil {
+		l.open(content)
+	}
+	return content, nil
 }
 
 // serveObject is the store: it answers the links that Presign made, each for its method.

@@ -33,6 +33,7 @@ var (
 		"something went wrong inside the daemon; its log says what")
 	errNotFound    = newProblem(http.StatusNotFound, "not_found", "there is no such thing here")
 	errUnavailable = newProblem(http.StatusServiceUnavailable, "storage_unavailable", "storage temporarily unavailable")
+	errChanging    = newProblem(http.StatusServiceUnavailable, "file_changing", "the file is being written: ask again")
 	errCursor      = badRequest("invalid_cursor", "cursor is not a next_cursor of this list: start again without it")
 )
 
@@ -50,6 +51,8 @@ func problemOf(err error) (p *Problem, internal bool) {
 		return errNotFound, false
 	case errors.Is(err, codestory.ErrUnavailable):
 		return errUnavailable, false
+	case errors.Is(err, codestory.ErrChanged):
+		return errChanging, false
 	case errors.Is(err, codestory.ErrCursor):
 		return errCursor, false
 	default:
@@ -59,7 +62,7 @@ func problemOf(err error) (p *Problem, internal bool) {
 
 // write answers with the problem, without what may have been said of a file before it came up.
 func (p *Problem) write(w http.ResponseWriter) {
-	for _, name := range []string{"Etag", "Last-Modified", "Content-Disposition"} {
+	for _, name := range []string{"Etag", "Last-Modified", "Accept-Ranges", "Content-Disposition"} {
 		w.Header().Del(name)
 	}
 	if p.Status == http.StatusServiceUnavailable {

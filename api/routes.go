@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -116,10 +115,4 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(b []byte) (int, error) {
 	w.started = true
 	return w.ResponseWriter.Write(b)
-}
-
-// ReadFrom keeps the connection's own way of copying, where it has one.
-func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	w.started = true
-	return io.Copy(w.ResponseWriter, src)
 }

@@ -69,7 +69,7 @@ func TestPanic(t *testing.T) {
 func TestPanicLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	lib := lateLibrary{w.lib}
+	lib := bodyLibrary{w.lib, &lateBody{}}
 	services := w.services()
 	services.Library = lib
 	srv := api.NewServer(api.New(services, api.Options{}))

@@ -2,20 +2,19 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
-	"github.com/codestory/codestoryd/remote"
 )
 
 // localContent is the file on this machine. Where that is the version that the store has, it has the store's ETag, so
 // that a player can go on with the one what it began with the other.
 func (d *Daemon) localContent(path codestory.Path, f *watch.File) *codestory.Content {
-	c := &codestory.Content{ReadSeekCloser: f, Size: f.Size(), Modified: f.Version().Modified(), ETag: versionTag(f.Version())}
+	c := &codestory.Content{Body: fileBody{f}, Size: f.Size(), Modified: f.Version().Modified(), ETag: versionTag(f.Version())}
 	if known, err := d.queue.File(path); err == nil && known.State == codestory.Synced &&
 		known.Version == f.Version() && known.Stored.ETag != "" {
 		c.ETag = known.Stored.ETag
@@ -30,66 +29,62 @@ func versionTag(v codestory.Version) string {
 	return fmt.Sprintf("v%x", h.Sum(nil))
 }
 
-// remoteContent is an object in the store. It is opened where it is first read, and again after a seek.
-func remoteContent(ctx context.Context, store remote.Store, object remote.Object) *codestory.Content {
-	return &codestory.Content{
-		ReadSeekCloser: &objectReader{ctx: ctx, store: store, object: object},
-		Size:           object.Size, Modified: object.Modified, ETag: object.ETag,
-	}
+// fileBody is the bytes of an open file.
+type fileBody struct{ *watch.File }
+
+func (b fileBody) Range(offset, length int64) (io.Reader, error) {
+	return &fileRange{b.File, offset, offset + length}, nil
 }
 
-type objectReader struct {
-	ctx    context.Context // of the request that it serves
-	store  remote.Store
-	object remote.Object
-	offset int64
-	body   io.ReadCloser // at offset; nil where it is not open
+type fileRange struct {
+	file        *watch.File
+	offset, end int64
 }
 
-var errReplaced = errors.New("the object was replaced while it was read")
-
-func (r *objectReader) Read(p []byte) (int, error) {
-	if r.offset >= r.object.Size {
+// Read looks after each piece whether the file was written to: then the piece may hold bytes of both versions, and is
+// not handed on.
+func (r *fileRange) Read(p []byte) (int, error) {
+	if r.offset >= r.end {
 		return 0, io.EOF
 	}
-	if r.body == nil {
-		body, object, err := r.store.Open(r.ctx, r.object.Key, r.offset, -1)
-		if err != nil {
-			return 0, err
-		}
-		if object.ETag != r.object.ETag || object.Size != r.object.Size {
-			_ = body.Close()
-			return 0, errReplaced
-		}
-		r.body = body
+	n, err := r.file.ReadAt(p[:min(int64(len(p)), r.end-r.offset)], r.offset)
+	if err := r.file.Intact(); err != nil {
+		return 0, err
 	}
-	n, err := r.body.Read(p)
 	r.offset += int64(n)
+	if err == io.EOF && n == 0 {
+		err = io.ErrUnexpectedEOF
+	} else if n > 0 {
+		err = nil
+	}
 	return n, err
 }
 
-func (r *objectReader) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += r.offset
-	case io.SeekEnd:
-		offset += r.object.Size
-	}
-	if offset < 0 {
-		return 0, fmt.Errorf("seeking in %s: a negative offset", r.object.Key)
-	}
-	if offset != r.offset {
-		_ = r.Close()
-		r.offset = offset
-	}
-	return offset, nil
-}
+const (
+	// clockTick is longer than the steps in which file systems count time: two writes within one cannot be told apart.
+	clockTick = 12 * time.Millisecond
+	// maxTicks bounds how long a player waits for a file that is being written.
+	maxTicks = 20
+)
 
-func (r *objectReader) Close() error {
-	if r.body == nil {
-		return nil
+// openQuiet opens the file once its last write is so long ago that the next one will show. A file that is written to
+// all the while cannot be played: codestory.ErrChanged.
+func (d *Daemon) openQuiet(ctx context.Context, path codestory.Path) (*watch.File, error) {
+	for range maxTicks {
+		f, err := d.tree.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		age := time.Since(f.Version().Written())
+		if age > clockTick || age < -time.Second { // another machine's clock, which tells nothing
+			return f, nil
+		}
+		_ = f.Close()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(clockTick - max(age, 0)):
+		}
 	}
-	body := r.body
-	r.body = nil
-	return body.Close()
+	return nil, fmt.Errorf("%s: %w", path, codestory.ErrChanged)
 }

@@ -118,9 +118,12 @@ func (d *Daemon) Presign(ctx context.Context, path codestory.Path, req codestory
 
 // Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
 func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
-	f, err := d.tree.Open(path)
+	f, err := d.openQuiet(ctx, path)
 	if err == nil {
 		return d.localContent(path, f), nil
+	}
+	if errors.Is(err, codestory.ErrChanged) {
+		return nil, err
 	}
 	if !errors.Is(err, codestory.ErrNotFound) && !errors.Is(err, watch.ErrDirMissing) {
 		return nil, fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
@@ -132,11 +135,11 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	if !loc.Stored {
 		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	object, err := d.remote.Stat(ctx, path.Key())
+	content, err := objectContent(ctx, d.remote, path)
 	if err != nil {
 		return nil, d.unanswered(ctx, err)
 	}
-	return remoteContent(ctx, d.remote, object), nil
+	return content, nil
 }
 
 // Stories lists stories, newest first, without their files.

@@ -45,6 +45,24 @@ func (f *File) Check() error {
 	return nil
 }
 
+// Intact returns nil while the open file holds the bytes of the version that was opened, whatever its name leads to
+// by now: a player that began with a file which was then replaced hears it to its end. Where it was written to the error
+// wraps codestory.ErrChanged.
+func (f *File) Intact() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return fmt.Errorf("checking %q: %w", f.name, err)
+	}
+	now, opened := versionOf(info), f.Version()
+	if unlinked(info) {
+		now.ChangeTime = opened.ChangeTime // losing its name changed the inode
+	}
+	if now != opened {
+		return fmt.Errorf("%w: %q was written to", codestory.ErrChanged, f.name)
+	}
+	return nil
+}
+
 // ReadAt reads as io.ReaderAt says.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
 

@@ -27,3 +27,9 @@ func fileIDOf(info os.FileInfo) fileID {
 	}
 	return fileID{}
 }
+
+// unlinked reports whether no name leads to the file any more.
+func unlinked(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
+}

@@ -20,3 +20,6 @@ func versionOf(info os.FileInfo) codestory.Version {
 }
 
 func fileIDOf(os.FileInfo) fileID { return fileID{} }
+
+// unlinked reports whether no name leads to the file any more. Here a version has no change time that would tell.
+func unlinked(os.FileInfo) bool { return false }

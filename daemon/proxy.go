@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// objectContent is an object in the store, for a player that gets it through the daemon. ctx is that of the player's
+// request: with it the store's answer ends.
+func objectContent(ctx context.Context, store remote.Store, path codestory.Path) (*codestory.Content, error) {
+	object, err := store.Stat(ctx, path.Key())
+	if refused(ctx, err) {
+		object, err = store.Stat(ctx, path.Key())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &codestory.Content{
+		Body: &objectBody{ctx: ctx, store: store, object: object},
+		Size: object.Size, Modified: object.Modified, ETag: object.ETag,
+	}, nil
+}
+
+// refused reports whether a request to the store is worth another try at once, before a player hears of it: it is
+// signed anew, for this moment and with what the credentials are by now.
+func refused(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !errors.Is(err, codestory.ErrNotFound)
+}
+
+// objectBody is the bytes of an object. At most one of the store's answers is open at a time.
+type objectBody struct {
+	ctx    context.Context
+	store  remote.Store
+	object remote.Object
+	answer io.ReadCloser // nil where none is open
+}
+
+func (b *objectBody) Range(offset, length int64) (io.Reader, error) {
+	r := &objectRange{body: b, offset: offset, end: offset + length}
+	err := r.ask()
+	if refused(b.ctx, err) && !errors.Is(err, codestory.ErrChanged) {
+		err = r.ask()
+	}
+	return r, err
+}
+
+func (b *objectBody) Close() error {
+	if b.answer == nil {
+		return nil
+	}
+	answer := b.answer
+	b.answer = nil
+	return answer.Close()
+}
+
+// objectRange reads a range of the object. Where the store's answer breaks off it asks for the rest, once for each
+// time that bytes came: a player that pauses for an hour finds the connection closed.
+type objectRange struct {
+	body        *objectBody
+	offset, end int64
+	came        bool // bytes, since the store was asked last
+}
+
+// ask asks the store for what is left of the range, of the same version.
+func (r *objectRange) ask() error {
+	b := r.body
+	_ = b.Close()
+	r.came = false
+	answer, object, err := b.store.Open(b.ctx, b.object.Key, r.offset, r.end-r.offset)
+	if errors.Is(err, codestory.ErrNotFound) {
+		return fmt.Errorf("%w: %w", codestory.ErrChanged, err)
+	}
+	if err != nil {
+		return err
+	}
+	if object.ETag != b.object.ETag || object.Size != b.object.Size {
+		_ = answer.Close()
+		return fmt.Errorf("%w: the store has another version of %s", codestory.ErrChanged, object.Key)
+	}
+	b.answer = answer
+	return nil
+}
+
+func (r *objectRange) Read(p []byte) (int, error) {
+	for r.offset < r.end {
+		n, err := 0, io.ErrUnexpectedEOF
+		if r.body.answer != nil {
+			n, err = r.body.answer.Read(p[:min(int64(len(p)), r.end-r.offset)])
+		}
+		r.offset += int64(n)
+		r.came = r.came || n > 0
+		if n > 0 || err == nil {
+			return n, nil // what is wrong, if it is, shows again
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if !r.came || r.body.ctx.Err() != nil {
+			return 0, err
+		}
+		if err := r.ask(); err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.EOF
+}
