@@ -33,7 +33,7 @@ type Services struct {
 	Monitor Monitor
 }
 
-// server holds what the handlers share. It has no state of its own.
+// server holds what the handlers share.
 type server struct {
 	lib     Library
 	access  Access
@@ -42,6 +42,7 @@ type server struct {
 	public  url.URL
 	log     *slog.Logger
 	version string
+	guesses guesses
 }
 
 // New makes the handler of the whole API. It starts nothing and owns nothing.
@@ -76,12 +77,17 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// NewServer makes the server that h should run in. It bounds how long a client may take for its request, but not how
-// long it may take to read an answer: a paused player holds its stream for hours. Serve, Shutdown and Close are the
-// caller's.
-func NewServer(h http.Handler) *http.Server {
+// NewServer makes the server that h should run in. It bounds how many may be served at once and how long a client may
+// take for its request, but not how long it may take to read an answer: a paused player holds its stream for hours.
+// Serve, Shutdown and Close are the caller's.
+func NewServer(h http.Handler) *http.Server { return newServer(h, serverLimits) }
+
+func newServer(h http.Handler, limits limits) *http.Server {
+	crowd := newCrowd(limits)
 	return &http.Server{
-		Handler:           h,
+		Handler:           crowd.guard(h),
+		ConnContext:       crowd.join,
+		ConnState:         crowd.moved,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -2,7 +2,9 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/julienschmidt/httprouter"
@@ -11,6 +13,8 @@ import (
 var (
 	errUnauthorized = newProblem(http.StatusUnauthorized, "unauthorized",
 		"send a token of this daemon, as Authorization: Bearer TOKEN")
+	errTooManyWrong = newProblem(http.StatusTooManyRequests, "too_many_wrong_tokens",
+		"too many wrong tokens came from this address: wait before the next one")
 	errScope = newProblem(http.StatusForbidden, "scope_insufficient", "this needs a token of scope manage")
 	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's")
 )
@@ -18,7 +22,9 @@ var (
 // identify finds out who is asking. Only the header counts: a token in a URL would end up in logs and histories.
 func (s *server) identify(w http.ResponseWriter, r *http.Request) (codestory.Token, error) {
 	challenge := `Bearer realm="codestoryd"`
-	if headers := r.Header.Values("Authorization"); len(headers) > 0 {
+	headers := r.Header.Values("Authorization")
+	brought := len(headers) > 0
+	if brought {
 		challenge += `, error="invalid_token"`
 		scheme, secret, _ := strings.Cut(headers[0], " ")
 		secret = strings.TrimLeft(secret, " ")
@@ -29,6 +35,12 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (codestory.Tok
 		}
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
+	if brought {
+		if wait := s.guesses.wrong(clientOf(r.RemoteAddr), time.Now()); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+			return codestory.Token{}, errTooManyWrong
+		}
+	}
 	return codestory.Token{}, errUnauthorized
 }
 

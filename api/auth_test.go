@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/codestory/codestoryd"
 )
 
 // TestAccess holds every route against every kind of caller.
@@ -96,4 +98,47 @@ func TestBearer(t *testing.T) {
 			t.Errorf("%q %q: got %s, want %d", c.query, c.headers, resp.Status, c.want)
 		}
 	}
+}
+
+// Wrong tokens are answered ever later, right ones at once, from the same address.
+func TestManyWrongTokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	limited := 0
+	for range 400 {
+		resp := w.request("GET", "/api/status", "wrong")
+		switch resp.StatusCode {
+		case 401:
+		case 429:
+			limited++
+			if resp.Header.Get("Retry-After") != "1" || resp.Header.Get("WWW-Authenticate") == "" {
+				t.Fatalf("headers: %v", resp.Header)
+			}
+			wantProblem(t, resp, 429, "too_many_wrong_tokens")
+		default:
+			t.Fatalf("got %s", resp.Status)
+		}
+		resp.Body.Close()
+	}
+	if limited == 0 {
+		t.Error("400 wrong tokens at once, and none was one too many")
+	}
+	wantStatus(t, w.request("GET", "/api/status", ownerToken), 200)
+	wantStatus(t, w.request("GET", "/api/status", ""), 401)
+	wantStatus(t, w.request("GET", w.playURL(codestory.StoryAudioPath(aliceStory)), ""), 200)
+	if w.log.String() != "" {
+		t.Errorf("log: %q", w.log)
+	}
+}
+
+// A token counts in its header alone.
+func TestTokenElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"token", "access_token", "Authorization", "k", "bearer"} {
+		wantProblem(t, w.request("GET", "/api/status?"+name+"="+ownerToken, ""), 401, "unauthorized")
+		wantProblem(t, w.request("GET", "/play/"+string(aliceStory)+"/audio/story.mp3?"+name+"="+ownerToken, ""), 403, "link_invalid")
+	}
+	wantProblem(t, w.request("GET", "/api/status", "", "Cookie", "token="+ownerToken), 401, "unauthorized")
+	wantProblem(t, w.request("GET", "/api/status", "", "X-Api-Key", ownerToken), 401, "unauthorized")
 }

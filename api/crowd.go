@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// limits bound what clients may take up at the same time. A connection costs a file descriptor and some 10 KiB, and a
+// stream that is paused may last for hours.
+type limits struct {
+	conns     int // connections
+	perClient int // connections of one other machine, and requests served to it
+	served    int // requests served; fewer than conns, which leaves some to be told to come back later
+}
+
+var serverLimits = limits{conns: 1024, perClient: 256, served: 960}
+
+// crowd is who is connected. Where there is no room for another one, the connection that has waited longest is closed:
+// one that was kept alive for a next request, or has not brought its first. So connections that are opened and left, or
+// that send a header byte by byte, keep nobody out. While all are being served, others are told to come back.
+type crowd struct {
+	limits
+
+	mu      sync.Mutex // guards what follows
+	guests  map[net.Conn]*guest
+	served  int                  // requests
+	clients map[netip.Prefix]int // requests served to other machines
+}
+
+// guest is one connection.
+type guest struct {
+	conn   net.Conn
+	client netip.Prefix
+	served int // requests; more than one with HTTP/2
+	// resting: nothing is served, and the last answer is sent to its end.
+	resting bool
+	since   time.Time // it rests
+}
+
+type guestKey struct{}
+
+func newCrowd(l limits) *crowd {
+	return &crowd{limits: l, guests: map[net.Conn]*guest{}, clients: map[netip.Prefix]int{}}
+}
+
+// join makes room for a new connection. It is http.Server's ConnContext.
+func (c *crowd) join(ctx context.Context, conn net.Conn) context.Context {
+	g := &guest{conn: conn, client: clientOf(conn.RemoteAddr().String()), resting: true, since: time.Now()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.makeRoom(g.client) {
+		hangUp(conn)
+		return ctx
+	}
+	c.guests[conn] = g
+	return context.WithValue(ctx, guestKey{}, g)
+}
+
+// makeRoom closes a connection where another one of the client would be too many. False means that all are in use.
+func (c *crowd) makeRoom(client netip.Prefix) bool {
+	var oldest, clients *guest // that rest: of all, and of the client
+	count := 0                 // of the client
+	for _, g := range c.guests {
+		if g.client == client {
+			count++
+		}
+		if !g.resting {
+			continue
+		}
+		if oldest == nil || g.since.Before(oldest.since) {
+			oldest = g
+		}
+		if g.client == client && (clients == nil || g.since.Before(clients.since)) {
+			clients = g
+		}
+	}
+	victim := oldest
+	switch {
+	case !isThisMachine(client) && count >= c.limits.perClient:
+		victim = clients
+	case len(c.guests) < c.limits.conns:
+		return true
+	}
+	if victim == nil {
+		return false
+	}
+	delete(c.guests, victim.conn)
+	hangUp(victim.conn)
+	return true
+}
+
+// moved is http.Server's ConnState.
+func (c *crowd) moved(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.guests[conn]
+	switch {
+	case g == nil:
+	case state == http.StateClosed || state == http.StateHijacked:
+		delete(c.guests, conn)
+	case state == http.StateIdle && g.served == 0:
+		g.resting, g.since = true, time.Now()
+	}
+}
+
+var errBusy = newProblem(http.StatusServiceUnavailable, "busy", "too many requests are being served: try again later")
+
+// guard serves no more requests at once than the limits allow.
+func (c *crowd) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, known := r.Context().Value(guestKey{}).(*guest)
+		if !known { // its connection was closed a moment ago, or there is none, as in tests
+			next.ServeHTTP(w, r)
+			return
+		}
+		if !c.enter(g) {
+			w.Header().Set("Connection", "close")
+			errBusy.write(w)
+			return
+		}
+		defer c.leave(g)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *crowd) enter(g *guest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.resting = false
+	if c.served >= c.limits.served || !isThisMachine(g.client) && c.clients[g.client] >= c.limits.perClient {
+		return false
+	}
+	g.served++
+	c.served++
+	c.clients[g.client]++
+	return true
+}
+
+func (c *crowd) leave(g *guest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g.served--
+	c.served--
+	if c.clients[g.client]--; c.clients[g.client] == 0 {
+		delete(c.clients, g.client)
+	}
+}
+
+// hangUp closes the connection itself: one with TLS would say goodbye first, and wait for it.
+func hangUp(conn net.Conn) {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// clientOf is whom a remote address belongs to: an address of IPv4, or a network of IPv6, of which one machine has as
+// many addresses as it likes.
+func clientOf(remoteAddr string) netip.Prefix {
+	remote, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr, bits := remote.Addr().Unmap(), 64
+	if addr.Is4() {
+		bits = 32
+	}
+	if addr.IsLoopback() {
+		bits = addr.BitLen()
+	}
+	client, _ := addr.WithZone("").Prefix(bits)
+	return client
+}
+
+// isThisMachine reports whether a client is on this machine, where a reverse proxy may speak for many others.
+func isThisMachine(client netip.Prefix) bool { return !client.IsValid() || client.Addr().IsLoopback() }
