@@ -64,6 +64,7 @@ type Daemon struct {
 	gate    *gate
 	uploads uploads
 	absent  absences
+	twins   twins
 
 	database databaseTrouble
 

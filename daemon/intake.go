@@ -21,6 +21,7 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 	versions := make([]codestory.Version, len(seen))
 	for i, c := range seen {
 		paths[i], versions[i] = c.Name, c.Version
+		in.d.twins.note(in.d.tree, c.Name, c.Version)
 	}
 	known, err := in.d.queue.Known(paths, versions)
 	if err != nil {
@@ -42,6 +43,7 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 	var unread error
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version}
+		in.d.twins.note(in.d.tree, c.Name, c.Version)
 		switch {
 		case len(c.Name) > queue.MaxPath:
 			in.d.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])

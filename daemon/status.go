@@ -24,7 +24,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote.Message = text(v.message)
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems(), d.problems())
+	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree))
 	return s, nil
 }
 

@@ -203,6 +203,11 @@ func (m *machine) status() (s codestory.Status) {
 // await polls the status until ok.
 func (m *machine) await(what string, ok func(codestory.Status) bool) codestory.Status {
 	m.t.Helper()
+	return m.awaitFor(longest, what, ok)
+}
+
+func (m *machine) awaitFor(longest time.Duration, what string, ok func(codestory.Status) bool) codestory.Status {
+	m.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(longest); ; <-tick.C {
