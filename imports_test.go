@@ -25,7 +25,7 @@ type allowed struct{ code, tests []string }
 var arrows = map[string]allowed{
 	".": {},
 	"api": {
-		code:  []string{"."},
+		code:  []string{".", "api/feed"},
 		tests: []string{"api/client"},
 	},
 	"queue": {
@@ -47,6 +47,7 @@ var arrows = map[string]allowed{
 	},
 	"remote/remotetest": {code: []string{".", "remote"}},
 	"api/client":        {code: []string{".", "api"}},
+	"api/feed":          {},
 	"daemon": {
 		code:  []string{".", "daemon/watch", "queue", "remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
@@ -66,9 +67,11 @@ var arrows = map[string]allowed{
 var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
+	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
 	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest"}, tests: []string{"cmd/codestoryd"}},
-	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}}, // a server for its backends
+	"github.com/mmcdole/gofeed":           {tests: []string{"api", "api/feed"}}, // a parser of another house
+	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}},   // a server for its backends
 	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
 	"github.com/rclone/rclone/fs":         {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
 	"github.com/rclone/rclone/fs/filter":  {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude

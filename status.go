@@ -86,16 +86,20 @@ type Ignored struct {
 
 // Story is what GET /api/storage/stories/{id} answers. The list of stories leaves Files out.
 type Story struct {
-	ID        StoryID    `json:"id"`
-	Title     string     `json:"title"`
-	UserID    string     `json:"user_id"`
-	CreatedAt time.Time  `json:"created_at"`
-	State     StoryState `json:"state"`
-	Bytes     int64      `json:"bytes"`
-	Chapters  []Chapter  `json:"chapters"`
-	PlayURL   *string    `json:"play_url"`
-	FeedURL   *string    `json:"feed_url"`
-	Files     []File     `json:"files,omitzero"`
+	ID          StoryID    `json:"id"`
+	Title       string     `json:"title"`
+	Description string     `json:"description"`
+	Language    string     `json:"language"`
+	Source      *Source    `json:"source"`
+	UserID      string     `json:"user_id"`
+	CreatedAt   time.Time  `json:"created_at"`
+	State       StoryState `json:"state"`
+	Bytes       int64      `json:"bytes"`
+	Chapters    []Chapter  `json:"chapters"`
+	PlayURL     *string    `json:"play_url"`
+	FeedURL     *string    `json:"feed_url"`
+	PlaylistURL *string    `json:"playlist_url"`
+	Files       []File     `json:"files,omitzero"`
 }
 
 // Chapter is one chapter of a Story, whether the metadata names it, a file holds it, or both.
@@ -104,18 +108,33 @@ type Chapter struct {
 	Title           string    `json:"title"`
 	Path            Path      `json:"path"` // relative to the output directory, as File.Path is
 	State           FileState `json:"state"`
-	DurationSeconds *float64  `json:"duration_seconds"`
+	DurationSeconds *float64  `json:"duration_seconds"` // of the metadata, else of the file
 }
 
 // File is one file of a Story.
 type File struct {
-	Path        Path      `json:"path"`
-	Key         string    `json:"key"`
-	Size        int64     `json:"size"` // bytes
-	State       FileState `json:"state"`
-	Reason      *string   `json:"reason"` // why it waits, in one sentence; nil where there is nothing to say
-	ETag        *string   `json:"etag"`   // of the object in the store, without quotes; nil until it is there
-	ContentType string    `json:"content_type"`
+	Path        Path       `json:"path"`
+	Key         string     `json:"key"`
+	Size        int64      `json:"size"` // bytes
+	State       FileState  `json:"state"`
+	Reason      *string    `json:"reason"` // why it waits, in one sentence; nil where there is nothing to say
+	ETag        *string    `json:"etag"`   // of the object in the store, without quotes; nil until it is there
+	ContentType string     `json:"content_type"`
+	ModifiedAt  *time.Time `json:"modified_at"` // nil where it is not on this machine
+	Audio       *Audio     `json:"audio"`       // nil for other files, and until it was read
+}
+
+// KeyURLs are the URLs of a story that its KEY opens. They do not expire, but end when the KEY is replaced.
+type KeyURLs struct {
+	PlayURL     string `json:"play_url"`     // of the whole story
+	FeedURL     string `json:"feed_url"`     // the story as a podcast
+	PlaylistURL string `json:"playlist_url"` // its chapters in order
+}
+
+// Library is how all the stories of one user are played.
+type Library struct {
+	UserID  string `json:"user_id"`
+	FeedURL string `json:"feed_url"` // ends when its KEY is replaced
 }
 
 // StoryPage is one page of the stories, newest first.

@@ -193,6 +193,7 @@ type access struct {
 	mu      sync.Mutex
 	tokens  map[string]codestory.Token // by secret
 	diskErr error
+	rotated map[string]int // how often, by story and by "library " and user
 }
 
 func (a *access) Identify(secret string) (codestory.Token, bool) {
@@ -206,7 +207,44 @@ func (a *access) Prove(challenge string) string { return "proof of " + challenge
 
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
-func (a *access) PlayKey(id codestory.StoryID) string { return "KEY-" + string(id)[:8] }
+func (a *access) PlayKey(id codestory.StoryID) string {
+	return a.key("KEY-"+string(id)[:8], string(id))
+}
+
+func (a *access) RotatePlayKey(id codestory.StoryID) error { return a.rotate(string(id)) }
+
+func (a *access) LibraryKey(user string) string { return a.key("LIBRARY-"+user, "library "+user) }
+
+func (a *access) LibraryUser(key string) (string, bool) {
+	user, ok := strings.CutPrefix(key, "LIBRARY-")
+	user, _, _ = strings.Cut(user, "-")
+	return user, ok && key == a.LibraryKey(user)
+}
+
+func (a *access) RotateLibraryKey(user string) error { return a.rotate("library " + user) }
+
+// key is the first KEY of what is named, or a later one.
+func (a *access) key(first, name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := a.rotated[name]; n > 0 {
+		return first + "-" + strconv.Itoa(n)
+	}
+	return first
+}
+
+func (a *access) rotate(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.diskErr != nil {
+		return a.diskErr
+	}
+	if a.rotated == nil {
+		a.rotated = map[string]int{}
+	}
+	a.rotated[name]++
+	return nil
+}
 
 func (a *access) Tokens() []codestory.Token {
 	a.mu.Lock()

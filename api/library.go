@@ -10,7 +10,7 @@ import (
 // Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
 // such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
 type Library interface {
-	// Stories lists stories, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
+	// Stories lists stories with their files, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
 	// the page before; one that was not made here is codestory.ErrCursor.
 	Stories(ctx context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error)
 	// Owner is the user of the story.
@@ -35,8 +35,7 @@ type Access interface {
 	Prove(challenge string) string
 	// LinkKey is the secret that local links are signed with: at least 32 bytes, the same after a restart.
 	LinkKey() []byte
-	// PlayKey is the KEY of the story's player URLs: URL-safe text, the same after a restart.
-	PlayKey(id codestory.StoryID) string
+	Keys
 	// Tokens lists the tokens that were added, without their secrets.
 	Tokens() []codestory.Token
 	// AddToken makes a token and returns its secret, which is not kept. A name that is taken or not fit for one
@@ -44,6 +43,20 @@ type Access interface {
 	AddToken(t codestory.Token) (secret string, err error)
 	// RemoveToken ends a token; codestory.ErrNotFound where there is none of that name.
 	RemoveToken(name string) error
+}
+
+// Keys are what player URLs and feeds are opened with: URL-safe texts, the same after a restart.
+type Keys interface {
+	// PlayKey is the KEY of the story.
+	PlayKey(id codestory.StoryID) string
+	// RotatePlayKey replaces it: the old one opens nothing from then on.
+	RotatePlayKey(id codestory.StoryID) error
+	// LibraryKey is the KEY of the feed of all the user's stories.
+	LibraryKey(user string) string
+	// LibraryUser is the user whose library the KEY opens; false where it opens none.
+	LibraryUser(key string) (user string, ok bool)
+	// RotateLibraryKey replaces LibraryKey.
+	RotateLibraryKey(user string) error
 }
 
 // Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does

@@ -86,8 +86,13 @@ func (s *server) playURL(path codestory.Path) string {
 }
 
 func (s *server) publicURL(path codestory.Path, q url.Values) string {
+	return s.absoluteURL("/play/"+string(path), q)
+}
+
+// absoluteURL is the URL of a path of this API, as clients reach it.
+func (s *server) absoluteURL(path string, q url.Values) string {
 	u := s.public
-	u.Path = strings.TrimSuffix(u.Path, "/") + "/play/" + string(path)
+	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	u.RawPath = ""
 	u.RawQuery = q.Encode()
 	u.Fragment = ""

@@ -27,7 +27,12 @@ func (s *server) routes(router *httprouter.Router) {
 	s.read(router, story+"/chapters/:n/audio", s.ofStory(s.audio))
 	s.read(router, story+"/chapters/:n/audio/stream", s.ofStory(s.stream))
 
+	s.handle(router, http.MethodPost, story+"/play-key", s.managed(s.rotatePlayKey))
+	s.read(router, "/api/storage/library", s.signedIn(s.library))
+	s.handle(router, http.MethodPost, "/api/storage/library/play-key", s.managed(s.rotateLibraryKey))
+
 	s.read(router, "/play/*path", s.play)
+	s.read(router, "/feed/:file", s.feed)
 
 	s.read(router, "/api/queue", s.managed(s.listQueue))
 	s.handle(router, http.MethodPost, "/api/queue/:action", s.managed(s.operateQueue))

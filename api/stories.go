@@ -84,10 +84,10 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 	return writeJSON(w, http.StatusOK, story)
 }
 
-// presented is the story with its player URL, which is that of story.mp3 whether that file is there yet or not.
+// presented is the story with the URLs that its KEY opens, whether there is something to play yet or not.
 func (s *server) presented(story codestory.Story) codestory.Story {
-	story.PlayURL = new(s.playURL(codestory.StoryAudioPath(story.ID)))
-	story.FeedURL = nil
+	urls := s.keyURLs(story.ID)
+	story.PlayURL, story.FeedURL, story.PlaylistURL = &urls.PlayURL, &urls.FeedURL, &urls.PlaylistURL
 	if story.Chapters == nil {
 		story.Chapters = []codestory.Chapter{}
 	}

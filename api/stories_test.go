@@ -29,7 +29,7 @@ func TestStories(t *testing.T) {
 		ids := []codestory.StoryID{}
 		for _, s := range page.Stories {
 			ids = append(ids, s.ID)
-			if s.Files != nil || s.PlayURL == nil || s.FeedURL != nil {
+			if s.Files != nil || s.PlayURL == nil || s.FeedURL == nil {
 				t.Errorf("%s: files %v, play_url %v, feed_url %v", s.ID, s.Files, s.PlayURL, s.FeedURL)
 			}
 		}

@@ -142,7 +142,7 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	return content, nil
 }
 
-// Stories lists stories, newest first, without their files.
+// Stories lists stories with their files, newest first.
 func (d *Daemon) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
 	stories, next, err := d.queue.Stories(owner, limit, cursor)
 	if err != nil {
@@ -154,7 +154,6 @@ func (d *Daemon) Stories(_ context.Context, owner *string, limit int, cursor str
 		if err != nil {
 			return codestory.StoryPage{}, err
 		}
-		story.Files = nil
 		page.Stories = append(page.Stories, story)
 	}
 	return page, nil

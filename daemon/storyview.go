@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
@@ -22,13 +23,16 @@ type storyView struct {
 func (v storyView) describe() codestory.Story {
 	files := v.listFiles()
 	s := codestory.Story{
-		ID:        v.story.ID,
-		Title:     v.story.Metadata.Title,
-		UserID:    v.story.Metadata.UserID,
-		CreatedAt: v.story.CreatedAt(),
-		State:     v.state(files),
-		Chapters:  v.chapters(files),
-		Files:     files,
+		ID:          v.story.ID,
+		Title:       v.story.Metadata.Title,
+		Description: v.story.Metadata.Description,
+		Language:    v.story.Metadata.Language,
+		Source:      v.story.Metadata.Source,
+		UserID:      v.story.Metadata.UserID,
+		CreatedAt:   v.story.CreatedAt(),
+		State:       v.state(files),
+		Chapters:    v.chapters(files),
+		Files:       files,
 	}
 	for _, f := range files {
 		s.Bytes += f.Size
@@ -46,13 +50,16 @@ func (v storyView) listFiles() []codestory.File {
 		path := codestory.Path(f.Path)
 		file := codestory.File{
 			Path: path, Key: path.Key(), ContentType: path.ContentType(),
-			Size: f.Size(), State: f.State, Reason: text(v.now.reason(f)),
+			Size: f.Size(), State: f.State, Reason: text(v.now.reason(f)), ModifiedAt: modified(f.Version),
 		}
 		if f.Stored != nil {
 			file.ETag = text(f.Stored.ETag)
 		}
 		if why, settles := v.settling[path]; settles && f.State != codestory.Uploading {
 			file.State, file.Reason = codestory.Settling, text(why)
+			if version, here := v.here(path); here { // what plays is what is here
+				file.Size, file.ModifiedAt = version.Size, modified(version)
+			}
 		}
 		list = append(list, file)
 	}
@@ -64,11 +71,19 @@ func (v storyView) listFiles() []codestory.File {
 		}
 		list = append(list, codestory.File{
 			Path: path, Key: path.Key(), ContentType: path.ContentType(),
-			Size: version.Size, State: codestory.Settling, Reason: text(why),
+			Size: version.Size, State: codestory.Settling, Reason: text(why), ModifiedAt: modified(version),
 		})
 	}
 	slices.SortFunc(list, func(a, b codestory.File) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	return list
+}
+
+// modified is when the file on this machine was written.
+func modified(v codestory.Version) *time.Time {
+	if v == (codestory.Version{}) {
+		return nil
+	}
+	return new(v.Modified().UTC())
 }
 
 // circumstances are what all files wait for alike.

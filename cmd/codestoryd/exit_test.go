@@ -57,7 +57,7 @@ func TestExitCodes(t *testing.T) {
 		{"version", config, []string{"version"}, exitDone, ""},
 		{"unknown flag", config, []string{"run", "--nope"}, exitUsage, "unknown flag"},
 		{"unknown command", config, []string{"nope"}, exitUsage, "unknown command"},
-		{"missing argument", config, []string{"link"}, exitUsage, "arg"},
+		{"missing argument", config, []string{"link"}, exitUsage, "--library"},
 		{"bad setting", config, []string{"run", "--remote", "ftp"}, exitUsage, "use local, s3"},
 		{"unknown rclone remote", config, []string{"run", "--remote", "rclone:nowhere:x"}, exitUsage, "nowhere"},
 		{"directory is a file", config, []string{"run", "--dir", "exit_test.go"}, exitUsage, "output directory"},

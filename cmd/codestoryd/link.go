@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -12,48 +13,130 @@ import (
 	"github.com/codestory/codestoryd/api/client"
 )
 
+const linkHelp = `Print a link that plays a story, for whoever holds it until it expires.
+
+With --feed it is the URL of the story as a podcast, and with --library that of all stories of a user: these hold a KEY
+and do not expire. --rotate replaces that KEY, so that every URL with the old one ends at once, and prints the new
+player URL, or with --feed or --library the new feed's.`
+
+// linkFlags are the flags of link.
+type linkFlags struct {
+	chapter                       int
+	expires                       time.Duration
+	feed, library, rotate, asJSON bool
+	user                          string
+}
+
 func (p *program) linkCommand() *cobra.Command {
-	var (
-		chapter int
-		expires time.Duration
-		asJSON  bool
-	)
+	var f linkFlags
 	cmd := &cobra.Command{
-		Use:   "link STORY",
-		Short: "Print a link that plays a story, for whoever holds it until it expires",
-		Args:  cobra.ExactArgs(1),
+		Use:   "link STORY | link --library",
+		Short: "Print a link that plays a story, or a feed to subscribe to",
+		Long:  linkHelp,
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := codestory.ParseStoryID(args[0])
-			if err != nil {
+			if err := f.check(cmd, args); err != nil {
 				return &usageError{err}
 			}
-			if cmd.Flags().Changed("chapter") && chapter < 1 {
-				return usagef("--chapter %d: chapters are counted from 1", chapter)
-			}
-			if expires < time.Second || expires > maxExpires || expires%time.Second != 0 {
-				return usagef("--expires %s: use whole seconds from 1s to %s", expires, maxExpires)
-			}
 			return p.withDaemon(cmd.Context(), func(daemon *client.Client) error {
-				link, err := daemon.Audio(cmd.Context(), id, chapter, expires)
-				if err != nil {
-					return err
+				if f.library {
+					return f.printLibrary(cmd, daemon)
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), link)
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), link.URL)
-				return err
+				return f.printLink(cmd, daemon, codestory.StoryID(args[0]))
 			})
 		},
 	}
-	cmd.Flags().IntVar(&chapter, "chapter", 0, "the chapter, from 1; the whole story unless given")
-	cmd.Flags().DurationVar(&expires, "expires", time.Hour, "how long the link is good for, at most "+maxExpires.String())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know of the link")
+	flags := cmd.Flags()
+	flags.IntVar(&f.chapter, "chapter", 0, "the chapter, from 1; the whole story unless given")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how long the link is good for, at most "+maxExpires.String())
+	flags.BoolVar(&f.feed, "feed", false, "the story as a podcast; does not expire")
+	flags.BoolVar(&f.library, "library", false, "all stories of a user as a podcast; does not expire")
+	flags.StringVar(&f.user, "user", "", "with --library: whose; the daemon's own user unless given")
+	flags.BoolVar(&f.rotate, "rotate", false, "replace the KEY: URLs with the old one end at once")
+	flags.BoolVar(&f.asJSON, "json", false, "print all there is to know of the link")
 	return cmd
 }
 
 // maxExpires is the longest that S3 signs a link for.
 const maxExpires = 7 * 24 * time.Hour
+
+// check says what is wrong with the command line.
+func (f linkFlags) check(cmd *cobra.Command, args []string) error {
+	given := cmd.Flags().Changed
+	switch {
+	case f.library && (len(args) > 0 || f.feed || given("chapter") || given("expires")):
+		return errors.New("--library is for all stories of a user, and goes with --user, --rotate and --json only")
+	case f.library:
+		return nil
+	case len(args) == 0:
+		return errors.New("name a story, or use --library")
+	case given("user"):
+		return errors.New("--user goes with --library only")
+	case given("chapter") && f.chapter < 1:
+		return fmt.Errorf("--chapter %d: chapters are counted from 1", f.chapter)
+	case f.feed && given("chapter"):
+		return errors.New("a feed has all chapters: leave --chapter out")
+	case (f.feed || f.rotate) && given("expires"):
+		return errors.New("a URL with a KEY does not expire: leave --expires out, and end it with --rotate")
+	case f.expires < time.Second || f.expires > maxExpires || f.expires%time.Second != 0:
+		return fmt.Errorf("--expires %s: use whole seconds from 1s to %s", f.expires, maxExpires)
+	}
+	_, err := codestory.ParseStoryID(args[0])
+	return err
+}
+
+// print prints the URL, or the whole answer where JSON is asked for.
+func (f linkFlags) print(cmd *cobra.Command, url string, answer any) error {
+	if f.asJSON {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), url)
+	return err
+}
+
+func (f linkFlags) printLink(cmd *cobra.Command, daemon *client.Client, id codestory.StoryID) error {
+	ctx := cmd.Context()
+	var urls codestory.KeyURLs
+	if f.rotate {
+		var err error
+		if urls, err = daemon.RotatePlayKey(ctx, id); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.rotate && f.feed:
+		return f.print(cmd, urls.FeedURL, urls)
+	case f.rotate && f.chapter == 0:
+		return f.print(cmd, urls.PlayURL, urls)
+	case f.feed:
+		story, err := daemon.Story(ctx, id)
+		if err != nil {
+			return err
+		}
+		urls = codestory.KeyURLs{PlayURL: *story.PlayURL, FeedURL: *story.FeedURL, PlaylistURL: *story.PlaylistURL}
+		return f.print(cmd, urls.FeedURL, urls)
+	}
+	link, err := daemon.Audio(ctx, id, f.chapter, f.expires)
+	if err != nil {
+		return err
+	}
+	if f.rotate {
+		return f.print(cmd, *link.PlayURL, link)
+	}
+	return f.print(cmd, link.URL, link)
+}
+
+func (f linkFlags) printLibrary(cmd *cobra.Command, daemon *client.Client) error {
+	ask := daemon.Library
+	if f.rotate {
+		ask = daemon.RotateLibraryKey
+	}
+	library, err := ask(cmd.Context(), f.user)
+	if err != nil {
+		return err
+	}
+	return f.print(cmd, library.FeedURL, library)
+}
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -1,5 +1,5 @@
-// Package access keeps who may do what: the owner's token, the tokens that were given to others, and the secret that
-// links are signed with. Each is a file of the data directory with the rights 0600, replaced whole when it changes.
+// Package access keeps who may do what: the owner's token, the tokens that were given to others, the secret that links
+// are signed with, and the KEYs of player URLs and feeds. Each is a file of the data directory with the rights 0600, replaced whole when it changes.
 //
 // It must not know HTTP, stories' contents or the queue. One process at a time may change the files: the daemon while
 // it runs, else whoever holds the database's lock.
@@ -29,6 +29,7 @@ const (
 	ownerFile  = "token"       // the owner's token, as text
 	tokensFile = "tokens.json" // the others, hashed
 	keyFile    = "link.key"    // the secret of links, as text
+	keysFile   = "keys.json"   // which KEYs were replaced
 )
 
 const (
@@ -48,6 +49,8 @@ type Access struct {
 	mu     sync.Mutex // guards what follows
 	tokens []granted
 	used   map[string]time.Time // by name; newer than what the file says
+
+	keys keys
 }
 
 // digest is the SHA-256 of a secret. The secrets are 256 random bits, so that no slow hash is needed.
@@ -66,6 +69,9 @@ func Open(dir string) (*Access, error) {
 		return nil, err
 	}
 	a.key = []byte(key)
+	if a.keys.replaced, err = readKeys(filepath.Join(dir, keysFile)); err != nil {
+		return nil, err
+	}
 	a.tokens, err = readTokens(filepath.Join(dir, tokensFile))
 	return a, err
 }
@@ -139,19 +145,4 @@ func prove(owner digest, challenge string) string {
 	mac := hmac.New(sha256.New, owner[:])
 	mac.Write([]byte("codestoryd 1 healthz " + challenge))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// LinkKey is the secret that local links are signed with.
-func (a *Access) LinkKey() []byte { return a.derive("link") }
-
-// PlayKey is the KEY of the story's player URLs: 128 bits as URL-safe text.
-func (a *Access) PlayKey(id codestory.StoryID) string {
-	return base64.RawURLEncoding.EncodeToString(a.derive("play " + string(id))[:16])
-}
-
-// derive makes a key for one purpose out of the secret of links, so that one key tells nothing about another.
-func (a *Access) derive(purpose string) []byte {
-	mac := hmac.New(sha256.New, a.key)
-	mac.Write([]byte("codestoryd 1 " + purpose))
-	return mac.Sum(nil)
 }

@@ -94,11 +94,14 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(strings.Repeat("x", 43)), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "keys.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	a := open(t, dir)
 	if _, err := a.AddToken(codestory.Token{Name: "phone", Scope: codestory.ScopePlay}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"token", "tokens.json", "link.key"} {
+	for _, name := range []string{"token", "tokens.json", "link.key", "keys.json"} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
@@ -108,7 +111,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 
 func TestBadFilesAreSaidClearly(t *testing.T) {
 	t.Parallel()
-	for name, content := range map[string]string{"token": "short", "link.key": "", "tokens.json": "{"} {
+	for name, content := range map[string]string{"token": "short", "link.key": "", "tokens.json": "{", "keys.json": "[]"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -121,4 +124,91 @@ func TestBadFilesAreSaidClearly(t *testing.T) {
 			t.Errorf("%s was changed to %q", name, b)
 		}
 	}
+}
+
+func TestKeysAreReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := open(t, dir)
+	const story, other = codestory.StoryID("a"), codestory.StoryID("b")
+	seen := map[string]bool{}
+	for range 4 {
+		key, library := a.PlayKey(story), a.LibraryKey("ada")
+		user, ok := a.LibraryUser(library)
+		if seen[key] || seen[library] || user != "ada" || !ok {
+			t.Fatalf("key %q, library %q of %q, %t", key, library, user, ok)
+		}
+		seen[key], seen[library] = true, true
+		others := [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())}
+		if err := errors.Join(a.RotatePlayKey(story), a.RotateLibraryKey("ada")); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := a.LibraryUser(library); ok {
+			t.Error("a replaced KEY still opens the library")
+		}
+		if others != [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())} {
+			t.Error("others' keys changed")
+		}
+	}
+	key, library := a.PlayKey(story), a.LibraryKey("ada")
+	a = open(t, dir)
+	if a.PlayKey(story) != key || a.LibraryKey("ada") != library {
+		t.Error("keys changed with a restart")
+	}
+}
+
+// A KEY is not in force that is not on disk, and one that could not be replaced stays.
+func TestKeyThatCannotBeReplaced(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, dir)
+	key := a.PlayKey("a")
+	if err := os.Rename(dir, dir+" away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.RotatePlayKey("a"); err == nil || a.PlayKey("a") != key {
+		t.Errorf("got %v, and the key changed: %t", err, a.PlayKey("a") != key)
+	}
+}
+
+func TestLibraryKeys(t *testing.T) {
+	t.Parallel()
+	a := open(t, t.TempDir())
+	for _, user := range []string{"", "ada", " ", "a b", "ada\x00", "é", strings.Repeat("x", 300)} {
+		key := a.LibraryKey(user)
+		if got, ok := a.LibraryUser(key); got != user || !ok || user != "" && strings.Contains(key, user) {
+			t.Errorf("%q: key %q is of %q, %t", user, key, got, ok)
+		}
+	}
+	key := a.LibraryKey("ada")
+	for i := range key {
+		forged := []byte(key)
+		forged[i] = map[bool]byte{true: 'B', false: 'A'}[forged[i] == 'A']
+		if user, ok := a.LibraryUser(string(forged)); ok {
+			t.Errorf("%q opens the library of %q", forged, user)
+		}
+	}
+	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a"), " " + key} {
+		if _, ok := a.LibraryUser(bad); ok {
+			t.Errorf("%q opens a library", bad)
+		}
+	}
+}
+
+func FuzzLibraryUser(f *testing.F) {
+	a, err := access.Open(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(a.LibraryKey(""))
+	f.Add(a.LibraryKey("ada"))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, key string) {
+		if user, ok := a.LibraryUser(key); ok && a.LibraryKey(user) != key {
+			t.Fatalf("%q opens the library of %q, whose key is %q", key, user, a.LibraryKey(user))
+		}
+	})
 }

@@ -1,0 +1,218 @@
+package api
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/api/feed"
+	"github.com/julienschmidt/httprouter"
+)
+
+// The files below /feed/, by what is behind the story's id.
+const (
+	feedXML      = ".xml"
+	feedM3U8     = ".m3u8"
+	feedChapters = ".chapters.json"
+
+	feedLibrary = "library.xml"
+)
+
+// feedURL is the URL of one of the story's files below /feed/, with its KEY. It does not expire.
+func (s *server) feedURL(id codestory.StoryID, ending string, q url.Values) string {
+	if q == nil {
+		q = url.Values{}
+	}
+	q.Set("k", s.access.PlayKey(id))
+	return s.absoluteURL("/feed/"+string(id)+ending, q)
+}
+
+// libraryURL is the URL of the feed of all the user's stories: of those from cursor on.
+func (s *server) libraryURL(user, cursor string) string {
+	q := url.Values{"k": {s.access.LibraryKey(user)}}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	return s.absoluteURL("/feed/"+feedLibrary, q)
+}
+
+// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing is looked up before that is proved.
+func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["k"]) != 1 {
+		return errLinkInvalid
+	}
+	file := p.ByName("file")
+	if file == feedLibrary {
+		user, ok := s.access.LibraryUser(q.Get("k"))
+		if !ok {
+			return errLinkInvalid
+		}
+		return s.libraryFeed(w, r, user, q.Get("cursor"))
+	}
+	name, ending, _ := strings.Cut(file, ".")
+	id, err := codestory.ParseStoryID(name)
+	if err != nil {
+		return errNotFound
+	}
+	if !hmac.Equal([]byte(q.Get("k")), []byte(s.access.PlayKey(id))) {
+		return errLinkInvalid
+	}
+	story, err := s.lib.Story(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	show := s.newShow(story)
+	switch "." + ending {
+	case feedXML:
+		return writePodcast(w, r, show.podcast(), show.updated)
+	case feedM3U8:
+		return writeFeed(w, r, feed.PlaylistType, show.updated, feed.Playlist(show.title(), show.tracks()))
+	case feedChapters:
+		chapters, err := show.chapters(q)
+		if err != nil {
+			return err
+		}
+		return writeFeed(w, r, feed.ChaptersType, show.updated, chapters.JSON())
+	default:
+		return errNotFound
+	}
+}
+
+// maxLibrary is how many stories are in one file of a library's feed. Those before them are in the next.
+const maxLibrary = 1000
+
+// libraryFeed answers with the stories of one user, the newest first, one episode for each.
+func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, cursor string) error {
+	podcast := feed.Podcast{
+		Title: "Code Story", Description: "All stories, the newest first.",
+		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor),
+	}
+	if user != "" {
+		podcast.Title += ": " + user
+	}
+	var updated time.Time
+	for stories := 0; stories < maxLibrary; {
+		page, err := s.lib.Stories(r.Context(), &user, min(maxStories, maxLibrary-stories), cursor)
+		if err != nil {
+			return err
+		}
+		stories += len(page.Stories)
+		for _, story := range page.Stories {
+			show := s.newShow(story)
+			podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
+			updated = latest(updated, show.updated)
+		}
+		if page.NextCursor == nil {
+			return writePodcast(w, r, podcast, updated)
+		}
+		cursor = *page.NextCursor
+	}
+	podcast.Next = s.libraryURL(user, cursor)
+	return writePodcast(w, r, podcast, updated)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast, updated time.Time) error {
+	var body bytes.Buffer
+	if err := p.Write(&body); err != nil {
+		return err
+	}
+	return writeFeed(w, r, feed.ContentType, updated, body.Bytes())
+}
+
+// writeFeed answers with a body that was made for this request, or that it is the one that the client has. Players ask
+// often: they are told to keep it, and to ask whether it still holds.
+func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, updated time.Time, body []byte) error {
+	sum := sha256.Sum256(body)
+	h := w.Header()
+	h.Set("Cache-Control", "private, no-cache")
+	if !inert(contentType) {
+		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	}
+	return serveContent(w, r, &codestory.Content{
+		Body: made{bytes.NewReader(body)}, Size: int64(len(body)), Modified: updated,
+		ETag: base64.RawURLEncoding.EncodeToString(sum[:16]),
+	}, contentType)
+}
+
+// made is a body in memory.
+type made struct{ *bytes.Reader }
+
+func (m made) Range(offset, length int64) (io.Reader, error) {
+	return io.NewSectionReader(m.Reader, offset, length), nil
+}
+
+func (m made) Close() error { return nil }
+
+// rotatePlayKey answers POST /api/storage/stories/{id}/play-key with the URLs of the new KEY. The old ones open nothing
+// from then on.
+func (s *server) rotatePlayKey(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+	req, err := parseStoryRequest(p)
+	if err != nil {
+		return err
+	}
+	if _, err := s.lib.Owner(r.Context(), req.id); err != nil {
+		return err
+	}
+	if err := s.access.RotatePlayKey(req.id); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, s.keyURLs(req.id))
+}
+
+func (s *server) keyURLs(id codestory.StoryID) codestory.KeyURLs {
+	return codestory.KeyURLs{
+		PlayURL: s.playURL(codestory.StoryAudioPath(id)), FeedURL: s.feedURL(id, feedXML, nil), PlaylistURL: s.feedURL(id, feedM3U8, nil),
+	}
+}
+
+// library answers GET /api/storage/library: of the caller, or, for a token of scope manage, of ?user=.
+func (s *server) library(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
+	q, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	user := caller.User
+	if q.Has("user") && q.Get("user") != user {
+		if caller.Scope != codestory.ScopeManage {
+			return errScope
+		}
+		user = q.Get("user")
+	}
+	return s.writeLibrary(w, user)
+}
+
+// rotateLibraryKey answers POST /api/storage/library/play-key.
+func (s *server) rotateLibraryKey(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	q, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	user := q.Get("user")
+	if !utf8.ValidString(user) { // no story has such a one, and it could not be kept
+		return badRequest("invalid_parameter", "user has to be UTF-8")
+	}
+	if err := s.access.RotateLibraryKey(user); err != nil {
+		return err
+	}
+	return s.writeLibrary(w, user)
+}
+
+func (s *server) writeLibrary(w http.ResponseWriter, user string) error {
+	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "")})
+}

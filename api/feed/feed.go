@@ -1,0 +1,222 @@
+// Package feed writes what players subscribe to and open: podcasts, playlists and lists of chapters. It is given all that
+// stands in them, and must not know HTTP, stories or where files are.
+//
+// The elements of RSS 2.0 are those of gorilla/feeds. Those of Apple (https://podcasters.apple.com/support/823) and of
+// Podcasting 2.0 (https://podcasting2.org/docs/podcast-namespace) no kept library writes; they are joined to them here.
+package feed
+
+import (
+	"encoding/xml"
+	"io"
+	"math"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/feeds"
+)
+
+// ContentType is that of a podcast.
+const ContentType = "application/rss+xml; charset=utf-8"
+
+// Podcast is a feed. Its URLs are whole ones.
+type Podcast struct {
+	Title       string
+	Description string    // "" is the title again
+	Language    string    // as RFC 5646 has it; one that is not well-formed is taken for English
+	Link        string    // the page that it is about
+	Self        string    // its own URL
+	Next        string    // the URL of the feed with the older episodes (RFC 5005); "" where there are none
+	GUID        string    // a UUID that stays when the URL changes; "" for none
+	Image       string    // "" for none
+	Serial      bool      // the episodes belong in their order, the first first
+	Published   time.Time // zero for none
+	Episodes    []Episode
+}
+
+// Episode is one entry of a Podcast.
+type Episode struct {
+	GUID        string // stays when the URL changes
+	Title       string
+	Description string // "" is the title again
+	Published   time.Time
+	Number      int     // from 1; 0 for none
+	Seconds     float64 // it plays; 0 where that is not known
+	Audio       Enclosure
+	Image       string // "" for none
+	Chapters    string // the URL of its Chapters; "" for none
+	Transcript  Transcript
+}
+
+// Enclosure is the file that an episode plays.
+type Enclosure struct {
+	URL         string
+	ContentType string
+	Size        int64 // bytes
+}
+
+// Transcript is what an episode says, in text. Its URL is "" where there is none.
+type Transcript struct{ URL, ContentType, Language string }
+
+// What a private feed says where there is nothing else to say.
+const (
+	author    = "Code Story"
+	category  = "Technology" // of Apple's list
+	generator = "codestoryd"
+)
+
+type rss struct {
+	XMLName xml.Name `xml:"rss"`
+	Version string   `xml:"version,attr"`
+	Atom    string   `xml:"xmlns:atom,attr"`
+	Apple   string   `xml:"xmlns:itunes,attr"`
+	Podcast string   `xml:"xmlns:podcast,attr"`
+	Channel channel
+}
+
+// channel is the one of gorilla/feeds, with its items replaced by those below.
+type channel struct {
+	feeds.RssFeed
+	Links    []atomLink    `xml:"atom:link"`
+	Author   string        `xml:"itunes:author"`
+	Type     string        `xml:"itunes:type"`
+	Image    *appleImage   `xml:"itunes:image"`
+	Subject  appleCategory `xml:"itunes:category"`
+	Explicit bool          `xml:"itunes:explicit"`
+	Block    string        `xml:"itunes:block"` // keeps a feed whose URL is a secret out of directories
+	GUID     string        `xml:"podcast:guid,omitempty"`
+	Locked   string        `xml:"podcast:locked"` // to other hosts, for the same reason
+	Items    []item        `xml:"item"`
+}
+
+type item struct {
+	feeds.RssItem
+	Duration   int64        `xml:"itunes:duration,omitempty"` // seconds
+	Number     int          `xml:"itunes:episode,omitempty"`
+	Image      *appleImage  `xml:"itunes:image"`
+	Explicit   bool         `xml:"itunes:explicit"`
+	Chapters   *chaptersRef `xml:"podcast:chapters"`
+	Transcript *textRef     `xml:"podcast:transcript"`
+}
+
+type atomLink struct {
+	Href string `xml:"href,attr"`
+	Rel  string `xml:"rel,attr"`
+	Type string `xml:"type,attr"`
+}
+
+type appleImage struct {
+	Href string `xml:"href,attr"`
+}
+
+type appleCategory struct {
+	Text string `xml:"text,attr"`
+}
+
+type chaptersRef struct {
+	URL  string `xml:"url,attr"`
+	Type string `xml:"type,attr"`
+}
+
+type textRef struct {
+	URL      string `xml:"url,attr"`
+	Type     string `xml:"type,attr"`
+	Language string `xml:"language,attr,omitempty"`
+}
+
+// Write writes the feed as XML, the same each time.
+func (p Podcast) Write(w io.Writer) error { return feeds.WriteXML(p, w) }
+
+// FeedXml is what gorilla/feeds writes.
+func (p Podcast) FeedXml() any {
+	c := channel{
+		RssFeed: feeds.RssFeed{
+			Title: line(p.Title), Link: p.Link, Description: paragraphs(p.Description),
+			Language: language(p.Language), Category: category, Generator: generator,
+			PubDate: date(p.Published),
+		},
+		Links:  []atomLink{{p.Self, "self", "application/rss+xml"}},
+		Author: author, Type: "episodic", Image: image(p.Image), Subject: appleCategory{category},
+		Block: "Yes", GUID: p.GUID, Locked: "yes",
+	}
+	if p.Next != "" {
+		c.Links = append(c.Links, atomLink{p.Next, "next", "application/rss+xml"})
+	}
+	if p.Serial {
+		c.Type = "serial"
+	}
+	if c.Description == "" {
+		c.Description = c.Title
+	}
+	if p.Image != "" {
+		c.RssFeed.Image = &feeds.RssImage{Url: p.Image, Title: c.Title, Link: p.Link}
+	}
+	for _, e := range p.Episodes {
+		c.Items = append(c.Items, e.item())
+	}
+	return rss{
+		Version: "2.0", Channel: c,
+		Atom:    "http://www.w3.org/2005/Atom",
+		Apple:   "http://www.itunes.com/dtds/podcast-1.0.dtd",
+		Podcast: "https://podcastindex.org/namespace/1.0",
+	}
+}
+
+func (e Episode) item() item {
+	i := item{
+		RssItem: feeds.RssItem{
+			Title: line(e.Title), Link: e.Audio.URL, Description: paragraphs(e.Description),
+			Guid:    &feeds.RssGuid{Id: e.GUID, IsPermaLink: "false"},
+			PubDate: date(e.Published),
+			Enclosure: &feeds.RssEnclosure{
+				Url: e.Audio.URL, Type: e.Audio.ContentType, Length: strconv.FormatInt(e.Audio.Size, 10),
+			},
+		},
+		Duration: wholeSeconds(e.Seconds), Number: e.Number, Image: image(e.Image),
+	}
+	if i.Description == "" {
+		i.Description = i.Title
+	}
+	if e.Chapters != "" {
+		i.Chapters = &chaptersRef{e.Chapters, ChaptersType}
+	}
+	if t := e.Transcript; t.URL != "" {
+		i.Transcript = &textRef{t.URL, t.ContentType, language(t.Language)}
+	}
+	return i
+}
+
+func image(url string) *appleImage {
+	if url == "" {
+		return nil
+	}
+	return &appleImage{url}
+}
+
+// date is a time as RFC 822 and its successors have it, which RSS asks for.
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC1123Z)
+}
+
+// wholeSeconds never makes something that plays last 0 seconds, which would say that it is not known.
+func wholeSeconds(s float64) int64 {
+	if !known(s) {
+		return 0
+	}
+	return max(1, int64(math.Round(s)))
+}
+
+// known reports whether s can be how long something plays. What a file says of itself may be anything.
+func known(s float64) bool { return s > 0 && s < 1e9 }
+
+var wellFormed = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+func language(tag string) string {
+	if !wellFormed.MatchString(tag) {
+		return "en"
+	}
+	return tag
+}
