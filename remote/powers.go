@@ -84,7 +84,7 @@ type Locator interface {
 type PutLinkRequest struct {
 	Key         string
 	ContentType string        // the only one that is taken, by a header of the request; "" lets any pass
-	Expires     time.Duration // whole seconds, 1 s to 7 days
+	Expires     time.Duration // as in LinkRequest
 }
 
 // PutLinker is a Store that makes links by which one object can be put, whole, with the method PUT.
@@ -101,8 +101,8 @@ type FormRequest struct {
 	ContentType string
 	MinBytes    int64 // of the content
 	MaxBytes    int64
-	Expires     time.Duration     // whole seconds, 1 s to 7 days
-	Metadata    map[string]string // user metadata, in ASCII; nil for none
+	Expires     time.Duration     // as in LinkRequest
+	Metadata    map[string]string // user metadata; nil for none
 }
 
 // Form is what a browser posts as multipart/form-data: the fields, in any order, and after them one named file.
@@ -122,6 +122,20 @@ type FormSigner interface {
 type VersionOpener interface {
 	// OpenVersion is Open for the object that has that Key and ETag; for another one the error wraps ErrReplaced.
 	OpenVersion(ctx context.Context, object Object, offset, length int64) (io.ReadCloser, error)
+}
+
+// Prover is a Store that keeps a digest of every object, by which a copy of one is known to be right.
+type Prover interface {
+	// Proof begins to digest the content of the object, which Stat or Put returned. nil without an error means that
+	// the store knows no digest of this one.
+	Proof(ctx context.Context, object Object) (Proof, error)
+}
+
+// Proof is written to with all of an object, from its start. Writing does not fail.
+type Proof interface {
+	io.Writer
+	// Verify returns nil where what was written has the digest of the object.
+	Verify() error
 }
 
 // Copier is a Store that copies within itself.

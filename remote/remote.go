@@ -111,11 +111,18 @@ type Store interface {
 	Check(ctx context.Context) error
 }
 
+// How long a link or a form is good for. S3 sets the bounds.
+const (
+	MinExpires     = time.Second
+	MaxExpires     = 7 * 24 * time.Hour
+	DefaultExpires = time.Hour
+)
+
 // LinkRequest says what a link is for.
 type LinkRequest struct {
 	Method      string        // GET or HEAD
 	Key         string        // of the object; it need not exist
-	Expires     time.Duration // whole seconds, 1 s to 7 days
+	Expires     time.Duration // whole seconds, MinExpires to MaxExpires; 0 is DefaultExpires
 	ContentType string        // overrides the answer's Content-Type; "" leaves the object's
 	Disposition string        // the answer's Content-Disposition; "" for none
 }
