@@ -18,7 +18,7 @@ import (
 // With Options.CreateBucket a bucket that is missing is made.
 func (s *Store) Check(ctx context.Context) error {
 	doing := "asking for bucket " + s.info.Bucket
-	err := s.list(ctx)
+	err := s.listOne(ctx)
 	switch code := codeOf(err); {
 	case code == minio.AccessDenied && ctx.Err() == nil:
 		return nil
@@ -40,7 +40,7 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 }
 
-func (s *Store) list(ctx context.Context) error {
+func (s *Store) listOne(ctx context.Context) error {
 	noOwner := false
 	for object := range s.core.ListObjectsIter(ctx, s.info.Bucket, minio.ListObjectsOptions{
 		Prefix: codestory.KeyPrefix, Recursive: true, MaxKeys: 1, FetchOwner: &noOwner,

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
 )
 
 // fail says what err means, which was met while doing something. It is the one place where the errors of S3 become
@@ -42,11 +43,20 @@ func (s *Store) fail(ctx context.Context, doing string, err error) error {
 
 // failObject is fail for a call about one object, which may not be there.
 func (s *Store) failObject(ctx context.Context, doing, key string, err error) error {
+	return s.failVersion(ctx, doing+" "+key, err)
+}
+
+// failVersion is fail for a call about one version of an object, which may not be there, or another one.
+func (s *Store) failVersion(ctx context.Context, doing string, err error) error {
 	answer, ok := errors.AsType[minio.ErrorResponse](err)
-	if ok && ctx.Err() == nil && answer.StatusCode == http.StatusNotFound && answer.Code != minio.NoSuchBucket {
-		return fmt.Errorf("%s %s: %w: %w", doing, key, codestory.ErrNotFound, &answerError{answer})
+	switch {
+	case !ok || ctx.Err() != nil:
+	case answer.StatusCode == http.StatusNotFound && answer.Code != minio.NoSuchBucket:
+		return fmt.Errorf("%s: %w: %w", doing, codestory.ErrNotFound, &answerError{answer})
+	case answer.StatusCode == http.StatusPreconditionFailed:
+		return fmt.Errorf("%s: %w: %w", doing, remote.ErrReplaced, &answerError{answer})
 	}
-	return s.fail(ctx, doing+" "+key, err)
+	return s.fail(ctx, doing, err)
 }
 
 // ruleFor finds the rule for an error; the zero rule, to try again, where there is none.

@@ -28,10 +28,32 @@ func (s *Store) Stat(ctx context.Context, key string) (remote.Object, error) {
 
 // Open implements remote.Store by one GET, or by one HEAD where the range is empty.
 func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
+	var opts minio.GetObjectOptions
+	return s.open(ctx, key, opts, offset, length)
+}
+
+// OpenVersion implements remote.VersionOpener: the server compares the ETag before it sends anything.
+func (s *Store) OpenVersion(ctx context.Context, object remote.Object, offset, length int64) (io.ReadCloser, error) {
+	var opts minio.GetObjectOptions
+	if err := opts.SetMatchETag(object.ETag); err != nil {
+		return nil, fmt.Errorf("open %s: %w", object.Key, err)
+	}
+	body, opened, err := s.open(ctx, object.Key, opts, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	if opened.ETag != object.ETag { // a server that knows no If-Match
+		body.Close()
+		return nil, fmt.Errorf("open %s: %w: it has ETag %s", object.Key, remote.ErrReplaced, opened.ETag)
+	}
+	return body, nil
+}
+
+func (s *Store) open(ctx context.Context, key string, opts minio.GetObjectOptions, offset, length int64,
+) (io.ReadCloser, remote.Object, error) {
 	if length == 0 {
 		return s.openNothing(ctx, key)
 	}
-	var opts minio.GetObjectOptions
 	part := offset > 0 || length > 0
 	if part {
 		last := ""
@@ -46,7 +68,7 @@ func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.
 		return s.openNothing(ctx, key)
 	}
 	if err != nil {
-		return nil, remote.Object{}, s.failObject(ctx, "open", key, err)
+		return nil, remote.Object{}, s.failVersion(ctx, "open "+key, err)
 	}
 	object, err := s.object(ctx, key, info)
 	if err == nil && part {
@@ -89,7 +111,7 @@ func (s *Store) object(ctx context.Context, key string, info minio.ObjectInfo) (
 		Key:         key,
 		Size:        info.Size,
 		ETag:        info.ETag,
-		MD5:         md5Of(info),
+		MD5:         s.md5Of(info),
 		ContentType: info.ContentType,
 		Modified:    info.LastModified,
 	}, nil
@@ -97,8 +119,8 @@ func (s *Store) object(ctx context.Context, key string, info minio.ObjectInfo) (
 
 // md5Of is the MD5 of the content in hexadecimal: the ETag where it is one, which it is not with several parts, nor with
 // a key of a KMS or of the client; else what whoever put it left in the metadata that rclone keeps it in.
-func md5Of(info minio.ObjectInfo) string {
-	if isMD5(info) {
+func (s *Store) md5Of(info minio.ObjectInfo) string {
+	if s.isMD5(info) {
 		return strings.ToLower(info.ETag)
 	}
 	sum, err := base64.StdEncoding.DecodeString(info.UserMetadata[md5Metadata])
@@ -109,15 +131,24 @@ func md5Of(info minio.ObjectInfo) string {
 }
 
 // isMD5 reports whether the ETag is the MD5 of the content.
-func isMD5(info minio.ObjectInfo) bool {
+func (s *Store) isMD5(info minio.ObjectInfo) bool {
 	sum, err := hex.DecodeString(info.ETag)
 	if err != nil || len(sum) != md5.Size {
 		return false
 	}
+	return !s.isOpaque(info)
+}
+
+// directorySuffix is what the names of AWS's directory buckets end with. Their ETags look like MD5s.
+const directorySuffix = "--x-s3"
+
+// isOpaque reports whether the ETag says nothing about the content: a key of a KMS or of the client is used, or the
+// bucket gives others.
+func (s *Store) isOpaque(info minio.ObjectInfo) bool {
 	for name, values := range info.Metadata {
 		if strings.HasPrefix(name, "X-Amz-Server-Side-Encryption") && values[0] != "AES256" {
-			return false
+			return true
 		}
 	}
-	return true
+	return strings.HasSuffix(s.info.Bucket, directorySuffix)
 }

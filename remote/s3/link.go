@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -23,23 +25,61 @@ func (s *Store) Link(ctx context.Context, req remote.LinkRequest) (remote.Link, 
 	if req.Disposition != "" {
 		answer.Set("response-content-disposition", req.Disposition)
 	}
+	return s.presign(ctx, req.Method, req.Key, req.Expires, answer, nil)
+}
+
+// PutLink implements remote.PutLinker by a presigned URL that has the content type among what is signed.
+func (s *Store) PutLink(ctx context.Context, req remote.PutLinkRequest) (remote.Link, error) {
+	if err := storable(req.Key, 0); err != nil {
+		return remote.Link{}, err
+	}
+	var signed http.Header
+	if req.ContentType != "" {
+		signed = http.Header{"Content-Type": {req.ContentType}}
+	}
+	return s.presign(ctx, http.MethodPut, req.Key, req.Expires, nil, signed)
+}
+
+func (s *Store) presign(ctx context.Context, method, key string, expires time.Duration, query url.Values, header http.Header,
+) (remote.Link, error) {
+	expires, err := expiry(expires)
+	if err != nil {
+		return remote.Link{}, fmt.Errorf("link to %s: %w", key, err)
+	}
 	// The credentials first: should they be renewed in between, the link is good for longer than it says.
+	creds, err := s.signer()
+	if err != nil {
+		return remote.Link{}, err
+	}
+	signed, err := s.links.PresignHeader(ctx, method, s.info.Bucket, key, expires, query, header)
+	if err != nil {
+		return remote.Link{}, s.fail(ctx, "link to "+key, err)
+	}
+	end, err := endOf(signed)
+	if err != nil {
+		return remote.Link{}, fmt.Errorf("link to %s: %w", key, err)
+	}
+	return remote.Link{URL: signed.String(), Expires: earlier(end, creds)}, nil
+}
+
+// signer is what links and forms are signed with at the moment.
+func (s *Store) signer() (credentials.Value, error) {
 	creds, err := s.links.GetCreds()
 	if err != nil {
-		return remote.Link{}, codestory.Pause(codestory.RemoteDenied, "the credentials cannot be had: check AWS_PROFILE", err)
+		return creds, codestory.Pause(codestory.RemoteDenied, "the credentials cannot be had: check AWS_PROFILE", err)
 	}
-	signed, err := s.links.Presign(ctx, req.Method, s.info.Bucket, req.Key, req.Expires, answer)
-	if err != nil {
-		return remote.Link{}, s.fail(ctx, "link to "+req.Key, err)
+	return creds, nil
+}
+
+// expiry is how long a link or form is good for, in whole seconds.
+func expiry(asked time.Duration) (time.Duration, error) {
+	if asked == 0 {
+		return remote.DefaultExpires, nil
 	}
-	expires, err := endOf(signed)
-	if err != nil {
-		return remote.Link{}, fmt.Errorf("link to %s: %w", req.Key, err)
+	if asked < remote.MinExpires || asked > remote.MaxExpires {
+		return 0, fmt.Errorf("it cannot be good for %v: 1 to 604,800 seconds are possible", asked)
 	}
-	if end := creds.Expiration; !end.IsZero() && end.Before(expires) {
-		expires = end
-	}
-	return remote.Link{URL: signed.String(), Expires: expires}, nil
+	return asked.Truncate(time.Second), nil
 }
 
 // endOf reads when the server will no longer take a presigned URL.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -114,17 +113,13 @@ func (u *upload) layout() layout { return newLayout(u.src.Size(), u.store.sizes.
 // nobody would ever know of it.
 func (u *upload) begin(ctx context.Context) error {
 	state := newUploadState("", u.layout())
-	create := minio.PutObjectOptions{ContentType: u.opts.ContentType, UserMetadata: u.opts.Metadata}
+	create := minio.PutObjectOptions{ContentType: u.opts.ContentType, UserMetadata: headerValues(u.opts.Metadata)}
 	if state.Size <= u.store.sizes.readAheadUpTo {
 		sum, crcs, err := readAhead(ctx, u.src, state.layout)
 		if err != nil {
 			return fmt.Errorf("put %s: reading it ahead: %w", u.key, err)
 		}
 		state.MD5, state.CRCs = hex.EncodeToString(sum), crcs
-		create.UserMetadata = maps.Clone(u.opts.Metadata)
-		if create.UserMetadata == nil {
-			create.UserMetadata = map[string]string{}
-		}
 		create.UserMetadata[md5Metadata] = base64.StdEncoding.EncodeToString(sum)
 	}
 	doing := "begin the upload of " + u.key
@@ -235,7 +230,7 @@ func (u *upload) leave(ctx context.Context, cause error) {
 // readAhead is the MD5 of the whole, and the CRC64NVME of each part, by which it is seen later that those are of the
 // same bytes.
 func readAhead(ctx context.Context, src remote.Source, l layout) (sum []byte, crcs []string, err error) {
-	parts := &partCRCs{size: l.PartSize, hash: minio.ChecksumCRC64NVME.Hasher()}
+	parts := &partSums{size: l.PartSize, hash: minio.ChecksumCRC64NVME.Hasher()}
 	body := remote.NewBody(src, parts)
 	defer body.Close()
 	buf := make([]byte, 256<<10)

@@ -104,15 +104,15 @@ func (s section) ReadAt(p []byte, offset int64) (int, error) {
 	return io.NewSectionReader(s.Source, s.offset, s.length).ReadAt(p, offset)
 }
 
-// partCRCs is written to with a whole object, and digests each of its parts.
-type partCRCs struct {
+// partSums is written to with a whole object, and digests each of its parts.
+type partSums struct {
 	size int64 // of a part
 	hash hash.Hash
 	in   int64 // bytes in hash
 	done []string
 }
 
-func (c *partCRCs) Write(p []byte) (int, error) {
+func (c *partSums) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(int64(len(rest)), c.size-c.in)]
 		c.hash.Write(piece)
@@ -125,14 +125,14 @@ func (c *partCRCs) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *partCRCs) next() {
+func (c *partSums) next() {
 	c.done = append(c.done, base64.StdEncoding.EncodeToString(c.hash.Sum(nil)))
 	c.hash.Reset()
 	c.in = 0
 }
 
 // sums ends the last part. They are in base64.
-func (c *partCRCs) sums() []string {
+func (c *partSums) sums() []string {
 	if c.in > 0 {
 		c.next()
 	}

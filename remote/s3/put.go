@@ -67,7 +67,7 @@ func storable(key string, size int64) error {
 // it. Neither reads it twice or holds more than a piece.
 func (s *Store) send(ctx context.Context, key string, body *remote.Body, size int64, opts remote.PutOptions,
 ) (minio.UploadInfo, error) {
-	put := minio.PutObjectOptions{ContentType: opts.ContentType, UserMetadata: opts.Metadata}
+	put := minio.PutObjectOptions{ContentType: opts.ContentType, UserMetadata: headerValues(opts.Metadata)}
 	if size > 0 {
 		return s.core.PutObject(ctx, s.info.Bucket, key, body, size, "", "", put)
 	}

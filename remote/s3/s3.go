@@ -46,9 +46,10 @@ type Options struct {
 	sizes sizes         // of what is sent in parts; zero for those of S3
 }
 
-// Store is a bucket. It implements remote.Store, remote.Linker and remote.Aborter.
+// Store is a bucket. Of what remote names it implements all.
 type Store struct {
 	info         remote.Info
+	public       *url.URL // the endpoint that players use
 	region       string
 	createBucket bool
 	sizes        sizes
@@ -60,9 +61,17 @@ type Store struct {
 }
 
 var (
-	_ remote.Store   = (*Store)(nil)
-	_ remote.Linker  = (*Store)(nil)
-	_ remote.Aborter = (*Store)(nil)
+	_ remote.Store         = (*Store)(nil)
+	_ remote.Aborter       = (*Store)(nil)
+	_ remote.Copier        = (*Store)(nil)
+	_ remote.FormSigner    = (*Store)(nil)
+	_ remote.Linker        = (*Store)(nil)
+	_ remote.Lister        = (*Store)(nil)
+	_ remote.Locator       = (*Store)(nil)
+	_ remote.Prover        = (*Store)(nil)
+	_ remote.PutLinker     = (*Store)(nil)
+	_ remote.Remover       = (*Store)(nil)
+	_ remote.VersionOpener = (*Store)(nil)
 )
 
 // New prepares the bucket's store without asking the server anything. Its error is one line for the person who set
@@ -88,6 +97,7 @@ func New(opts Options) (*Store, error) {
 
 	s := &Store{
 		info:         remote.Info{Kind: "s3", Endpoint: endpoint.String(), Bucket: opts.Bucket},
+		public:       public,
 		region:       region,
 		createBucket: opts.CreateBucket,
 		sizes:        opts.sizes.withDefaults(),
