@@ -34,11 +34,16 @@ type Folder struct {
 	limit *remote.Limiter
 
 	commits [64]sync.Mutex // by the digest of a key: what is in place, and what is said of it
+	tidying sync.RWMutex   // empty directories are removed by whoever locks it, and needed by whoever reads under it
 	dirsMu  sync.Mutex
 	dirs    map[string]struct{} // directories whose names are known to be on disk, all the way from the root
 }
 
-var _ remote.Store = (*Folder)(nil)
+var (
+	_ remote.Store   = (*Folder)(nil)
+	_ remote.Lister  = (*Folder)(nil)
+	_ remote.Remover = (*Folder)(nil)
+)
 
 // NewFolder opens the store in dir, which is made if absent, and removes what a process that was killed has left
 // there. A second process that opens the same folder costs the first one's puts in flight a retry, no more.

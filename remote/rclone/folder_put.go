@@ -126,6 +126,8 @@ func (f *Folder) replace(ctx context.Context, key, name string, file fs.Object, 
 	}
 	made.Modified = file.ModTime(ctx).UnixNano()
 	after.Versions = append(after.Versions, *made)
+	f.tidying.RLock()
+	defer f.tidying.RUnlock()
 	if err := f.makeDir(filepath.Dir(place)); err != nil {
 		return err
 	}

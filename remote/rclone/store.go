@@ -42,7 +42,13 @@ type Store struct {
 	moves [64]sync.RWMutex // by the checksum of a key: what is opened is what was looked at, not what replaced it
 }
 
-var _ remote.Store = (*Store)(nil)
+var (
+	_ remote.Store   = (*Store)(nil)
+	_ remote.Copier  = (*Store)(nil)
+	_ remote.Lister  = (*Store)(nil)
+	_ remote.Prover  = (*Store)(nil)
+	_ remote.Remover = (*Store)(nil)
+)
 
 // connection is a remote that has answered once. rclone connects anew by itself where a connection breaks.
 type connection struct {
