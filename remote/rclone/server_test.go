@@ -78,6 +78,7 @@ func TestSFTPRemote(t *testing.T) {
 	t.Parallel()
 	remotetest.TestStore(t, func(t *testing.T) remote.Store { return newStore(t, sftpServer(t, "secret")) }, remotetest.Options{
 		NoContentType: "files have none",
+		NoCopy:        "this server copies nothing by itself",
 		NoMetadata:    "files have none",
 	})
 }

@@ -64,6 +64,7 @@ func TestDiskRemote(t *testing.T) {
 	t.Parallel()
 	remotetest.TestStore(t, on("disk"), remotetest.Options{
 		NoContentType: "rclone's local backend keeps none",
+		NoCopy:        "rclone's local backend copies nothing by itself",
 		Metadata:      userMetadata,
 	})
 }
@@ -73,6 +74,7 @@ func TestCryptRemote(t *testing.T) {
 	remotetest.TestStore(t, on("secret"), remotetest.Options{
 		NoLongKey:     "an encrypted name is longer than the name",
 		NoContentType: "rclone's local backend keeps none",
+		NoCopy:        "rclone's local backend copies nothing by itself",
 		Metadata:      userMetadata,
 	})
 }

@@ -42,6 +42,16 @@ func TestMinIOBuild(t *testing.T) {
 	}
 }
 
+// TestVersityBuild is the same for the other server.
+func TestVersityBuild(t *testing.T) {
+	t.Parallel()
+	server := remotetest.StartVersity(t, remotetest.VersityOptions{})
+	bucket := server.Bucket(t)
+	if _, err := server.Client().PutObject(t.Context(), bucket, "key", strings.NewReader("x"), 1, minio.PutObjectOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCountingProxyKeepsSignatures(t *testing.T) {
 	t.Parallel()
 	server := remotetest.StartMinIO(t, remotetest.MinIOOptions{})

@@ -24,6 +24,7 @@ type Options struct {
 	NoContentType string // why Stat does not return the content type
 	NoMetadata    string // why user metadata is not kept
 	NoLargeMD5    string // why Put returns no MD5 of an object of more than 5 MiB
+	NoCopy        string // why objects cannot be copied, though the store has the method
 	// Metadata reads the user metadata of an object, its names in lower case. Required unless NoMetadata says why
 	// there is none.
 	Metadata func(t *testing.T, store remote.Store, key string) map[string]string
@@ -37,8 +38,8 @@ const (
 // large is more than any buffer or part on the way: 5 MiB is the smallest part of a multipart upload in S3.
 const large = 5<<20 + 1
 
-// TestStore holds a store against everything that remote.Store, and remote.Linker where it is one, promise. open is
-// called once for each sub-test and returns a store that is empty; what it has to clean up it leaves to t.Cleanup.
+// TestStore holds a store against everything that remote.Store, and the other interfaces where it has them, promise.
+// open is called once for each sub-test and returns a store that is empty; what it has to clean up it leaves to t.Cleanup.
 func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options) {
 	s := suite{opts}
 	for _, sub := range []struct {
@@ -58,7 +59,17 @@ func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options)
 		{"many keys are put at once", s.manyKeys},
 		{"versions of one key never mix", s.oneKey},
 		{"the store answers", s.check},
+		{"a reader is put whole", s.reader},
+		{"a download is whole", s.download},
+		{"a download goes on", s.resume},
+		{"exists", s.exists},
+		{"objects are deleted", s.remove},
+		{"objects are listed", s.list},
+		{"objects are copied", s.copy},
+		{"plain URLs", s.urls},
 		{"links", s.links},
+		{"links to put", s.putLinks},
+		{"forms", s.forms},
 	} {
 		t.Run(sub.name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +142,9 @@ func (s suite) longKey(t *testing.T, store remote.Store) {
 
 func (s suite) attributes(t *testing.T, store remote.Store) {
 	key := story + "audio/story.mp3"
-	metadata := map[string]string{"codestory-version": "1", "codestory-mtime": "1700000000.123"}
+	metadata := map[string]string{
+		"codestory-version": "1", "codestory-mtime": "1700000000.123", "title": "Größe, in  m² — 日本", "sum": "a+b/c==",
+	}
 	put(t, store, key, NewSource(Bytes(10)), remote.PutOptions{ContentType: mp3, Metadata: metadata})
 	t.Run("content type", func(t *testing.T) {
 		if s.opts.NoContentType != "" {

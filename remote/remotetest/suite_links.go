@@ -29,6 +29,7 @@ func (s suite) links(t *testing.T, store remote.Store) {
 	t.Run("changed links are refused", l.tampered)
 	t.Run("an expired link is refused", l.expired)
 	t.Run("an absent object is the client's to find out", l.absent)
+	t.Run("how long they last", l.lasts)
 	t.Run("what cannot be linked is an error", l.invalid)
 }
 
@@ -180,11 +181,24 @@ func (l linkTest) absent(t *testing.T) {
 	}
 }
 
+func (l linkTest) lasts(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		0: time.Hour, time.Second: time.Second, remote.MaxExpires: 7 * 24 * time.Hour,
+	} {
+		now := time.Now()
+		link, err := l.linker.Link(t.Context(), remote.LinkRequest{Method: http.MethodGet, Key: l.key, Expires: asked})
+		if got := link.Expires.Sub(now); err != nil || (got-want).Abs() > 10*time.Second {
+			t.Errorf("asked for %v: good for %v, %v, want %v", asked, got, err, want)
+		}
+	}
+}
+
 func (l linkTest) invalid(t *testing.T) {
 	for name, req := range map[string]remote.LinkRequest{
 		"method":    {Method: http.MethodPut, Key: l.key, Expires: time.Hour},
 		"no method": {Key: l.key, Expires: time.Hour},
-		"no time":   {Method: http.MethodGet, Key: l.key},
+		"negative":  {Method: http.MethodGet, Key: l.key, Expires: -time.Second},
+		"too short": {Method: http.MethodGet, Key: l.key, Expires: 999 * time.Millisecond},
 		"too long":  {Method: http.MethodGet, Key: l.key, Expires: 7*24*time.Hour + time.Second},
 	} {
 		if link, err := l.linker.Link(t.Context(), req); err == nil {

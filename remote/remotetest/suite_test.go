@@ -53,13 +53,16 @@ func (m *memory) Put(ctx context.Context, key string, src remote.Source, opts re
 }
 
 func (m *memory) get(ctx context.Context, key string) (memoryObject, error) {
+	if err := ctx.Err(); err != nil {
+		return memoryObject{}, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	object, ok := m.objects[key]
 	if !ok {
 		return object, fmt.Errorf("%s: %w", key, codestory.ErrNotFound)
 	}
-	return object, ctx.Err()
+	return object, nil
 }
 
 func (m *memory) Stat(ctx context.Context, key string) (remote.Object, error) {
