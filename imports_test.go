@@ -46,8 +46,10 @@ var arrows = map[string]allowed{
 		tests: []string{"remote/remotetest"},
 	},
 	"remote/remotetest": {code: []string{".", "remote"}},
-	"api/client":        {code: []string{".", "api"}},
-	"api/feed":          {},
+	// A program of its own, that measures the daemon as a user runs it.
+	"remote/remotetest/latency": {},
+	"api/client":                {code: []string{".", "api"}},
+	"api/feed":                  {},
 	"daemon": {
 		code:  []string{".", "daemon/watch", "queue", "remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
@@ -69,7 +71,7 @@ var libraries = map[string]allowed{
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
-	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest"}, tests: []string{"cmd/codestoryd"}},
+	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency"}, tests: []string{"cmd/codestoryd"}},
 	"github.com/mmcdole/gofeed":           {tests: []string{"api", "api/feed"}}, // a parser of another house
 	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}},   // a server for its backends
 	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
