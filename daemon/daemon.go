@@ -5,7 +5,7 @@
 // The life of a file:
 //
 //	the generator closes it
-//	  │  watch: nobody writes it any more, and it has been quiet for a moment
+//	  │  watch: nobody has it open for writing any more; where that cannot be told, it has been quiet for a moment
 //	  ▼
 //	Settled ──▶ queue.Enqueue        killed before: the next scan finds it again
 //	  │                              killed after: it waits in the database

@@ -206,7 +206,7 @@ func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit,
 
 // store puts the claimed version into the store.
 func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, error) {
-	f, err := d.open(claim)
+	f, err := d.open(ctx, claim)
 	if err != nil {
 		return remote.Object{}, err
 	}
@@ -224,15 +224,15 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 }
 
 // open opens the claimed version of the file.
-func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
+func (d *Daemon) open(ctx context.Context, claim *queue.Claim) (*watch.File, error) {
 	if d.rules.Exclude != nil {
 		if _, excluded := d.rules.Exclude(string(claim.Path), false); excluded { // since it was enqueued
 			return nil, errGone
 		}
 	}
-	f, err := d.tree.Open(claim.Path)
+	f, err := d.tree.OpenVersion(ctx, claim.Path, claim.Version)
 	switch {
-	case errors.Is(err, watch.ErrDirMissing):
+	case errors.Is(err, watch.ErrDirMissing), errors.Is(err, codestory.ErrChanged), ctx.Err() != nil && err != nil:
 		return nil, err
 	case errors.Is(err, codestory.ErrNotFound):
 		return nil, errGone
@@ -244,10 +244,6 @@ func (d *Daemon) open(claim *queue.Claim) (*watch.File, error) {
 	if bad, ok := pathFault(claim.Path); ok {
 		_ = f.Close()
 		return nil, &readError{codestory.Block(bad.Reason, bad)}
-	}
-	if f.Version() != claim.Version {
-		_ = f.Close()
-		return nil, codestory.ErrChanged
 	}
 	return f, nil
 }

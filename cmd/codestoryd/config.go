@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ type config struct {
 	logJSON     bool
 	limiter     *remote.Limiter // nil where there is no limit
 	concurrency int
+	settle      time.Duration
 	rules       watch.Rules
 	publicURL   *url.URL // nil where the listen address is it
 	s3          s3Settings
@@ -92,6 +94,9 @@ func check(v values) (c config, err error) {
 	if c.concurrency, err = parseConcurrency(v.get("concurrency")); err != nil {
 		return c, wrong("concurrency", err)
 	}
+	if c.settle, err = parseSettle(v.get("settle")); err != nil {
+		return c, wrong("settle", err)
+	}
 	if c.rules.Exclude, err = parseExcludes(v["exclude"].items); err != nil {
 		return c, wrong("exclude", err)
 	}
@@ -154,6 +159,17 @@ func parseConcurrency(s string) (int, error) {
 		return 0, fmt.Errorf("use a number from 1 to %d, or auto", maxConcurrency)
 	}
 	return n, nil
+}
+
+// maxSettle bounds how long a file may have to be quiet: one that takes longer to be written is held open for it.
+const maxSettle = time.Hour
+
+func parseSettle(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 || d > maxSettle {
+		return 0, fmt.Errorf("use a time such as 500ms or 10s, of an hour at most")
+	}
+	return d, nil
 }
 
 func parsePublicURL(s string) (*url.URL, error) {

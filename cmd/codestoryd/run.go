@@ -76,7 +76,7 @@ func (p *program) runDaemon(c config) (err error) {
 
 	d := daemon.New(tree, q, store, daemon.Options{
 		Concurrency: c.concurrency,
-		Watch:       watch.Options{Rules: c.rules},
+		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
 		Logger:      log, Version: version(), Address: door.address(),
 		Problems: door.problems,
 	})

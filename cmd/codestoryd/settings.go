@@ -13,6 +13,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/pflag"
+
+	"github.com/codestory/codestoryd/daemon/watch"
 )
 
 // setting is one row of the settings' table. It has a name on the command line, or only in the environment as the S3
@@ -52,6 +54,7 @@ var settings = []setting{
 	{flag: "log-format", env: "CODESTORYD_LOG_FORMAT", usage: "text or json", normal: fixed("text")},
 	{flag: "bwlimit", env: "CODESTORYD_BWLIMIT", usage: "upload limit in rclone's syntax, such as 1M or a timetable", normal: fixed("off")},
 	{flag: "concurrency", env: "CODESTORYD_CONCURRENCY", usage: "uploads at once", normal: fixed("auto")},
+	{flag: "settle", env: "CODESTORYD_SETTLE", usage: "how long a file has to be quiet, where nothing tells that its writer has closed it", normal: fixed(watch.DefaultSettle.String())},
 	{flag: "exclude", env: "CODESTORYD_EXCLUDE", usage: "paths not to upload, in rclone's filter syntax; repeatable", list: true},
 	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set", unset: "(the listen address)"},
 	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set"},

@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/codestory/codestoryd"
 )
@@ -14,6 +16,54 @@ type File struct {
 	name string
 	file *os.File
 	info os.FileInfo // when it was opened
+}
+
+// OpenVersion opens the file at path to read version v of it. The error wraps codestory.ErrChanged where it is another
+// version, or where somebody has it open for writing; else as with Stat.
+//
+// Two writes in one tick of the clock that stamps files leave the same times. So the file is opened only once that
+// clock has moved on from v: whatever is written after that shows in Check.
+func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory.Version) (*File, error) {
+	if !awaitTick(ctx, v.ChangeTime) {
+		return nil, ctx.Err()
+	}
+	f, err := t.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	answer, info, err := writersOf(f.file)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("looking at %q: %w", path, err)
+	case answer == writersSome:
+		err = fmt.Errorf("%w: %q is open for writing", codestory.ErrChanged, path)
+	case versionOf(info) != v:
+		err = fmt.Errorf("%w: %q is another version", codestory.ErrChanged, path)
+	default:
+		f.info = info
+		return f, nil
+	}
+	_ = f.Close()
+	return nil, err
+}
+
+// longestTick is that of file systems that keep whole seconds.
+const longestTick = time.Second
+
+// awaitTick returns once a change of a file would be stamped with another time than stamp, in nanoseconds since 1970; 0
+// is none. It does not wait for a stamp of the future, which another clock has made. It returns false when ctx ends
+// first.
+func awaitTick(ctx context.Context, stamp int64) bool {
+	last := stamp
+	if stamp%int64(longestTick) == 0 {
+		last += int64(longestTick) - 1
+	}
+	for stampNow() <= last && last-time.Now().UnixNano() < int64(longestTick) {
+		if !pause(ctx, time.Millisecond) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // Version is what the file was when it was opened.

@@ -148,6 +148,32 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	return r
 }
 
+// cannotTell makes the system one that does not tell who has a file open.
+func (r *rig) cannotTell() {
+	r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+		info, err := f.Stat()
+		return writersUnknown, info, err
+	}
+}
+
+// needLeases skips the test where the system does not tell who has a file open for writing.
+func needLeases(t *testing.T) {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := os.Open(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if answer, _, _ := writersOf(r); answer != writersSome {
+		t.Skip("this system does not tell who has a file open for writing")
+	}
+}
+
 // start runs the watcher until the test ends, and returns once the first scan is over.
 func (r *rig) start() {
 	r.t.Helper()

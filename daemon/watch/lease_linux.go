@@ -24,13 +24,17 @@ var networkFS = map[uint32]bool{
 }
 
 // writersOf asks for a read lease on f, which the kernel grants only while nobody has the file open for writing, and
-// gives it back at once: a writer's open waits for as long as it is held.
-func writersOf(f *os.File) writers {
+// gives it back at once: a writer's open waits for as long as it is held. info is f as it was under the lease, where it
+// was granted: a version that nobody is in the middle of.
+func writersOf(f *os.File) (answer writers, info os.FileInfo, err error) {
+	if info, err = f.Stat(); err != nil {
+		return writersUnknown, nil, err
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return writersUnknown
+		return writersUnknown, nil, err
 	}
-	answer := writersUnknown
+	var statErr error
 	err = raw.Control(func(fd uintptr) {
 		var fs unix.Statfs_t
 		if err := unix.Fstatfs(int(fd), &fs); err != nil || networkFS[uint32(fs.Type)] {
@@ -40,13 +44,14 @@ func writersOf(f *os.File) writers {
 		switch {
 		case err == nil:
 			answer = writersNone
+			info, statErr = f.Stat()
 			_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK) // closing f lets go of it too
 		case errors.Is(err, unix.EAGAIN):
 			answer = writersSome
 		}
 	})
-	if err != nil {
-		return writersUnknown
+	if err := errors.Join(err, statErr); err != nil {
+		return writersUnknown, nil, err
 	}
-	return answer
+	return answer, info, nil
 }

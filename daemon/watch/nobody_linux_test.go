@@ -65,7 +65,11 @@ func TestWritersOf(t *testing.T) {
 			return writersUnknown
 		}
 		defer f.Close()
-		return writersOf(f)
+		answer, info, err := writersOf(f)
+		if err != nil || info.Size() != 1 {
+			t.Errorf("writersOf of a file with one byte: %v, %v", info, err)
+		}
+		return answer
 	}
 	if got := probe(); got != writersNone {
 		t.Skipf("the file system of %s gives no leases", name)

@@ -19,11 +19,23 @@ type pending struct {
 	settle time.Duration
 	wake   chan struct{} // holds a token when the earliest due time may have changed
 
-	mu    sync.Mutex
-	files map[string]*pendingFile
-	heap  pendingHeap
-	room  chan struct{} // closed and replaced when there are fewer than maxFromScan again
+	mu     sync.Mutex
+	files  map[string]*pendingFile
+	heap   pendingHeap
+	recent recent
+	room   chan struct{} // closed and replaced when there are fewer than maxFromScan again
 }
+
+// rule says what finishes a file.
+type rule int
+
+const (
+	// byWriters: nobody has it open for writing any more.
+	byWriters rule = iota
+	// byQuiet: besides, nothing has happened to it for Settle. That is for files of which nobody can tell who has them
+	// open, that were written again soon after they were handed on, and that are to be handed on once more.
+	byQuiet
+)
 
 // pendingFile is one of them. What it was last seen as, and since when, is its own clock: a modification time may be
 // restored, or lie in the future.
@@ -31,12 +43,14 @@ type pendingFile struct {
 	name  string
 	path  codestory.Path       // "" where fault is set
 	fault *codestory.PathError // it has no key
+	began time.Time            // when it began to settle
 
+	rule    rule
 	version codestory.Version
-	since   time.Time     // when version, or an event, was first seen; zero until a version was
-	due     time.Time     // when to look again
-	delay   time.Duration // between looks at a file that is not finished for reason; 0 while it settles by time
-	reason  string        // why, for people; "" while it settles by time
+	since   time.Time // when version, or an event, was first seen; zero until a version was
+	due     time.Time // when to look again
+	delay   time.Duration
+	reason  string // why it is not finished, for people; "" while that is a matter of moments
 
 	touches  uint64 // how often it was touched: a look that took place meanwhile does not count
 	rechecks uint64 // touches at the latest recheck: hand it on even if the sink knows it; 0 where there was none
@@ -48,6 +62,7 @@ func newPending(settle time.Duration) *pending {
 		settle: settle,
 		wake:   make(chan struct{}, 1),
 		files:  make(map[string]*pendingFile),
+		recent: newRecent(settle),
 		room:   make(chan struct{}),
 	}
 }
@@ -64,7 +79,7 @@ func (p *pending) touch(name string) (settles bool) {
 	return true
 }
 
-// add lets a file settle that was just seen as c says.
+// add lets a file settle that was just seen as c says, unless it is what was handed on a moment ago.
 func (p *pending) add(c Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,9 +90,12 @@ func (p *pending) add(c Change) {
 		return
 	}
 	now := time.Now()
-	f := &pendingFile{name: c.Name, path: c.Path, fault: c.Fault, version: c.Version, since: now, due: now}
-	if !quiet(c.Version, now, p.settle) {
-		f.due = now.Add(p.settle)
+	f := &pendingFile{name: c.Name, path: c.Path, fault: c.Fault, began: now, version: c.Version, since: now, due: now}
+	if last, ok := p.recent.of(c.Name, now); ok {
+		if last == c.Version {
+			return
+		}
+		f.rule, f.due = byQuiet, now.Add(p.settle)
 	}
 	p.files[c.Name] = f
 	p.push(f)
@@ -89,10 +107,12 @@ func (p *pending) recheck(path codestory.Path) {
 	defer p.mu.Unlock()
 	f := p.files[string(path)]
 	if f == nil {
-		f = &pendingFile{name: string(path), path: path, due: time.Now()}
+		now := time.Now()
+		f = &pendingFile{name: string(path), path: path, began: now, due: now}
 		p.files[f.name] = f
 		p.push(f)
 	}
+	f.rule = byQuiet
 	p.touched(f)
 	f.rechecks = f.touches
 }
@@ -103,7 +123,11 @@ func (p *pending) touched(f *pendingFile) {
 	if !f.since.IsZero() {
 		f.since = now
 	}
-	if soon := now.Add(p.settle); f.index >= 0 && f.due.After(soon) {
+	soon := now.Add(p.settle)
+	if f.rule == byWriters {
+		soon = now.Add(shortestProbe(now.Sub(f.began)))
+	}
+	if f.index >= 0 && f.due.After(soon) {
 		f.due = soon
 		heap.Fix(&p.heap, f.index)
 		signal(p.wake)
@@ -128,11 +152,14 @@ func (p *pending) push(f *pendingFile) {
 type look struct {
 	file    *pendingFile
 	name    string
+	began   time.Time
+	rule    rule
 	version codestory.Version
 	since   time.Time
-	delay   time.Duration
+	delay   time.Duration // after the latest error
 	touches uint64
 	recheck bool
+	sent    bool // the sink has taken version
 }
 
 // take takes up to limit files that are due, and says how long it is until the next one is: -1 where there is none.
@@ -142,7 +169,10 @@ func (p *pending) take(limit int) (looks []look, wait time.Duration) {
 	now := time.Now()
 	for len(p.heap) > 0 && len(looks) < limit && !p.heap[0].due.After(now) {
 		f := heap.Pop(&p.heap).(*pendingFile)
-		looks = append(looks, look{f, f.name, f.version, f.since, f.delay, f.touches, f.rechecks > 0})
+		looks = append(looks, look{
+			file: f, name: f.name, began: f.began, rule: f.rule, version: f.version, since: f.since, delay: f.delay,
+			touches: f.touches, recheck: f.rechecks > 0,
+		})
 	}
 	if len(p.heap) == 0 {
 		return looks, -1
@@ -150,19 +180,25 @@ func (p *pending) take(limit int) (looks []look, wait time.Duration) {
 	return looks, max(0, p.heap[0].due.Sub(now))
 }
 
-// putBack puts the file back, with the version, since and delay of l, which the look has brought up to date. Without
-// a delay it is due when it has been the same for long enough.
-func (p *pending) putBack(l look, reason string) {
+// putBack puts the file back as the look has found it, to be looked at again after wait; 0 is once it has been quiet
+// for long enough.
+func (p *pending) putBack(l look, wait time.Duration, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := l.file
 	f.version, f.delay, f.reason = l.version, l.delay, reason
-	if f.touches == l.touches || f.since.IsZero() {
+	f.rule = max(f.rule, l.rule)
+	touched := f.touches != l.touches
+	if !touched || f.since.IsZero() {
 		f.since = l.since
 	}
-	if f.delay > 0 {
-		f.due = time.Now().Add(f.delay)
-	} else {
+	now := time.Now()
+	switch {
+	case wait > 0 && touched && f.rule == byWriters:
+		f.due = now.Add(min(wait, shortestProbe(now.Sub(f.began))))
+	case wait > 0:
+		f.due = now.Add(wait)
+	default:
 		f.due = f.since.Add(p.settle)
 	}
 	p.push(f)
@@ -172,7 +208,10 @@ func (p *pending) putBack(l look, reason string) {
 func (p *pending) done(l look) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f := l.file
+	f, now := l.file, time.Now()
+	if l.sent {
+		p.recent.note(l.name, l.version, now)
+	}
 	if f.touches == l.touches {
 		delete(p.files, f.name)
 		if len(p.files) == maxFromScan-1 {
@@ -184,8 +223,19 @@ func (p *pending) done(l look) {
 	if f.rechecks <= l.touches {
 		f.rechecks = 0
 	}
-	f.due = time.Now()
+	if l.sent {
+		f.began, f.rule = now, byQuiet
+	}
+	f.due = now
 	p.push(f)
+}
+
+// handed reports whether that version of the file was handed on a moment ago.
+func (p *pending) handed(name string, v codestory.Version) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, ok := p.recent.of(name, time.Now())
+	return ok && last == v
 }
 
 // waitForRoom returns once few enough files settle for a scan to add more, or with the context's error.
@@ -233,30 +283,4 @@ func (p *pending) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.files)
-}
-
-// pendingHeap has the file that is due first at its top.
-type pendingHeap []*pendingFile
-
-func (h pendingHeap) Len() int           { return len(h) }
-func (h pendingHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-
-func (h pendingHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *pendingHeap) Push(x any) {
-	f := x.(*pendingFile)
-	f.index = len(*h)
-	*h = append(*h, f)
-}
-
-func (h *pendingHeap) Pop() any {
-	old := *h
-	f := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	f.index = -1
-	return f
 }

@@ -91,6 +91,36 @@ func TestAScanWaitsForRoom(t *testing.T) {
 	})
 }
 
+func TestWhatWasHandedOnIsRememberedForAMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecent(settle)
+		one, two := codestory.Version{Size: 1}, codestory.Version{Size: 2}
+		r.note("a", one, time.Now())
+		r.note("a", two, time.Now())
+		for i := range 3 * maxRecent { // forgets the oldest
+			r.note(fmt.Sprint(i), one, time.Now())
+		}
+		if n := len(r.young) + len(r.old); n > 2*maxRecent {
+			t.Errorf("%d are remembered, want %d at most", n, 2*maxRecent)
+		}
+		r.note("a", two, time.Now())
+		time.Sleep(settle - 1)
+		r.note("b", one, time.Now())
+		if v, ok := r.of("a", time.Now()); !ok || v != two {
+			t.Errorf("after less than the window: %v, %v", v, ok)
+		}
+		time.Sleep(1)
+		r.note("c", one, time.Now())
+		if _, ok := r.of("a", time.Now()); ok {
+			t.Error("remembered for longer than the window")
+		}
+		if v, ok := r.of("b", time.Now()); !ok || v != one {
+			t.Errorf("of b: %v, %v", v, ok)
+		}
+	})
+}
+
 func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,6 +128,9 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 		if looks, wait := p.take(9); len(looks) != 0 || wait != -1 {
 			t.Errorf("of nothing: %d, %v", len(looks), wait)
 		}
+		// Both were handed on a moment ago, as another version.
+		p.recent.note("a", codestory.Version{Size: 1}, time.Now())
+		p.recent.note("b", codestory.Version{Size: 1}, time.Now())
 		p.add(Change{Name: "a"})
 		time.Sleep(settle / 2)
 		p.add(Change{Name: "b"})
@@ -110,8 +143,7 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 			t.Fatalf("when a is due: %v, %v", looks, wait)
 		}
 		// A look that found it busy, and an event that cannot wait for as long as the next one.
-		looks[0].delay = time.Hour
-		p.putBack(looks[0], reasonHeld)
+		p.putBack(looks[0], time.Hour, reasonHeld)
 		if reason, settles := p.reason("a"); reason != reasonHeld || !settles {
 			t.Errorf("reason = %q, %v", reason, settles)
 		}
@@ -122,6 +154,11 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 		}
 		if p.touch("c") {
 			t.Error("touch of a file that does not settle")
+		}
+		// Of others there is nothing to wait for.
+		p.add(Change{Name: "c"})
+		if looks, _ = p.take(9); len(looks) != 1 || looks[0].name != "c" {
+			t.Errorf("took %v, want the new file at once", looks)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -13,25 +12,17 @@ import (
 const (
 	// maxBatch is how many changes one call of Settled gets.
 	maxBatch = 500
-	// A file that is held open for writing is looked at again after firstProbe, then after twice as long each time.
-	firstProbe = 50 * time.Millisecond
-	lastProbe  = 2 * time.Second
-	// A file that cannot be looked at, and a sink that fails, are tried again likewise.
+	// patience is how many times Settle a file that is written again and again is waited for, where it can be told
+	// that nobody has it open. Then it is finished as it is.
+	patience = 15
+	// A file that cannot be looked at, and a sink that fails, are tried again after firstRetry, then after twice as
+	// long each time.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
 )
 
 // reasonHeld is why a file that does not change is still settling.
 const reasonHeld = "held open for writing"
-
-// writers says whether somebody has a file open for writing.
-type writers int
-
-const (
-	writersUnknown writers = iota // this system, file system or user cannot tell
-	writersNone
-	writersSome
-)
 
 // settleFiles looks at the pending files when they are due, and hands on those that are finished, until ctx ends.
 func (w *Watcher) settleFiles(ctx context.Context) error {
@@ -72,52 +63,55 @@ func (w *Watcher) lookAt(l *look) bool {
 	v, err := w.tree.version(l.name)
 	now := time.Now()
 	switch {
-	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, ErrDirMissing):
+	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, ErrDirMissing),
+		err == nil && !l.recheck && w.pending.handed(l.name, v):
 		w.pending.done(*l)
 		return false
 	case err != nil:
 		l.delay = grow(l.delay, firstRetry, lastRetry)
-		w.pending.putBack(*l, err.Error())
-		return false
-	case l.since.IsZero() || v != l.version:
-		l.version, l.since, l.delay = v, now, 0
-	}
-	if now.Sub(l.since) < w.opts.Settle && (l.recheck || !quiet(v, now, w.opts.Settle)) {
-		l.delay = 0
-		w.pending.putBack(*l, "")
+		w.pending.putBack(*l, l.delay, err.Error())
 		return false
 	}
-	writers, probed := w.probe(l.name, v)
+	l.saw(v, now)
+	overdue := now.Sub(l.began) >= patience*w.opts.Settle
+	if l.rule == byQuiet && !overdue && !w.quietLongEnough(l, now) {
+		w.pending.putBack(*l, 0, "")
+		return false
+	}
+	v, writers, err := w.probe(l.name, v)
 	switch {
-	case probed != v:
-		l.version, l.since, l.delay = probed, now, 0
-		w.pending.putBack(*l, "")
+	case err != nil: // it was replaced this moment, or removed
+		w.pending.putBack(*l, firstProbe, "")
 		return false
 	case writers == writersSome:
-		l.delay = grow(l.delay, firstProbe, lastProbe)
-		w.pending.putBack(*l, reasonHeld)
+		w.pending.putBack(*l, w.pending.nextProbe(now.Sub(l.since), now.Sub(l.began)), reasonHeld)
 		return false
+	case writers == writersUnknown:
+		l.rule = byQuiet
+	case overdue || l.rule == byWriters:
+		l.version = v
+		return true
 	}
-	return true
+	l.saw(v, now)
+	if w.quietLongEnough(l, now) {
+		return true
+	}
+	w.pending.putBack(*l, 0, "")
+	return false
 }
 
-// probe says whether somebody has the file open for writing, and as which version it was seen after that. A file that
-// this user may not open cannot be probed: it stays at v.
-func (w *Watcher) probe(name string, v codestory.Version) (writers, codestory.Version) {
-	f, err := w.tree.open(name)
-	if err != nil {
-		if errors.Is(err, syscall.EAGAIN) { // somebody holds an exclusive lease on it
-			return writersSome, v
-		}
-		return writersUnknown, v
+// saw notes which version was seen.
+func (l *look) saw(v codestory.Version, now time.Time) {
+	if l.since.IsZero() || l.version != v {
+		l.version, l.since = v, now
 	}
-	defer f.Close()
-	answer := writersOf(f.file)
-	info, err := f.file.Stat()
-	if err != nil {
-		return writersUnknown, v
-	}
-	return answer, versionOf(info)
+	l.delay = 0
+}
+
+// quietLongEnough reports whether nothing has happened to the file for Settle. Of one that nothing was heard of, its
+// own times may say so.
+func (w *Watcher) quietLongEnough(l *look, now time.Time) bool {
+	return now.Sub(l.since) >= w.opts.Settle || l.touches == 0 && quiet(l.version, now, w.opts.Settle)
 }
 
 // grow is the delay after this one: twice as long, from first to last.
@@ -135,8 +129,7 @@ func (w *Watcher) handOn(ctx context.Context, finished []look) {
 	}
 	if err != nil {
 		for _, l := range finished {
-			l.delay = 0
-			w.pending.putBack(l, "")
+			w.pending.putBack(l, 0, "")
 		}
 		w.problems.set(problemHandOver,
 			fmt.Sprintf("finished files cannot be recorded: %v; they are kept, and tried again", err))
@@ -151,6 +144,7 @@ func (w *Watcher) handOn(ctx context.Context, finished []look) {
 	}
 }
 
+// settled gives the sink what it does not know, and notes in finished what that was.
 func (w *Watcher) settled(ctx context.Context, finished []look) error {
 	var ask, send []Change
 	for _, l := range finished {
@@ -171,7 +165,17 @@ func (w *Watcher) settled(ctx context.Context, finished []look) error {
 	if len(send) == 0 {
 		return nil
 	}
-	return w.sink.Settled(ctx, send)
+	if err := w.sink.Settled(ctx, send); err != nil {
+		return err
+	}
+	sent := make(map[string]bool, len(send))
+	for _, c := range send {
+		sent[c.Name] = true
+	}
+	for i := range finished {
+		finished[i].sent = sent[finished[i].name]
+	}
+	return nil
 }
 
 // found lets the files of a scan settle that the sink does not know, once there is room for them. It does not return

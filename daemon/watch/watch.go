@@ -1,6 +1,7 @@
 // Package watch turns what happens in the output directory into settled changes: this path, this version, finished.
 //
-// A Tree reads the directory; a Watcher scans it, follows the system's file events in between, and hands on each file
+// A file is finished as soon as nobody has it open for writing any more, where the system can tell (Linux, by a lease);
+// elsewhere, once it has been quiet for a while. A Tree reads the directory; a Watcher scans it, follows the system's file events in between, and hands on each file
 // once nobody writes to it any more. Events are hints and the scan is the truth: whatever an event missed, the next
 // scan finds. The package must not know what becomes of a change, how it is stored, or where it is uploaded to.
 package watch
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -36,7 +38,8 @@ type Sink interface {
 
 // Options are what a Watcher can do without.
 type Options struct {
-	// Settle is how long a file has to stay the same before it is finished; 2 s where 0.
+	// Settle is how long a file has to stay the same before it is finished, where it cannot be told whether somebody
+	// has it open for writing, or where it is written again right after it was finished; 2 s where 0.
 	Settle time.Duration
 	// ScanEvery is the time between the end of a whole scan and the next one; 10 minutes where 0.
 	ScanEvery time.Duration
@@ -47,7 +50,8 @@ type Options struct {
 }
 
 const (
-	defaultSettle    = 2 * time.Second
+	// DefaultSettle is Options.Settle unless the user says otherwise.
+	DefaultSettle    = 2 * time.Second
 	defaultScanEvery = 10 * time.Minute
 	pollEvery        = time.Minute     // between scans while not every directory is watched
 	rootEvery        = 5 * time.Second // between looks at whether the output directory is there
@@ -65,6 +69,7 @@ type Watcher struct {
 
 	// Tests put other ones here before Run.
 	notify    func() (notifier, error)
+	writersOf func(*os.File) (writers, os.FileInfo, error)
 	pollEvery time.Duration
 	rootEvery time.Duration
 
@@ -76,7 +81,7 @@ type Watcher struct {
 // New makes a Watcher of the tree, which stays its caller's to close after Run has returned.
 func New(tree *Tree, sink Sink, opts Options) *Watcher {
 	if opts.Settle <= 0 {
-		opts.Settle = defaultSettle
+		opts.Settle = DefaultSettle
 	}
 	if opts.ScanEvery <= 0 {
 		opts.ScanEvery = defaultScanEvery
@@ -91,6 +96,7 @@ func New(tree *Tree, sink Sink, opts Options) *Watcher {
 		pending:   newPending(opts.Settle),
 		problems:  newProblems(opts.Logger),
 		notify:    openNotifier,
+		writersOf: writersOf,
 		pollEvery: pollEvery,
 		rootEvery: rootEvery,
 	}

@@ -79,6 +79,7 @@ func TestWhatTheSinkKnowsIsNotHandedOn(t *testing.T) {
 func TestWhatTheSinkLearnsMeanwhileIsNotHandedOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(o *Options) { o.Settle = time.Second })
+	r.cannotTell()
 	r.start()
 	name := storyA + "/cover.jpg"
 	r.write(name, "x")
@@ -134,115 +135,6 @@ func TestNamesThatCannotBeKeysAreHandedOnWithTheirFault(t *testing.T) {
 		if c.Fault == nil || c.Fault.Fault != codestory.PathUnstorable || c.Path != "" || c.Version.Size != 1 {
 			t.Errorf("%q was handed on as %+v", name, c)
 		}
-	}
-}
-
-// pieces are what the ten pieces of a file add up to.
-var pieces = strings.Repeat("piece ", 10)
-
-func TestAFileThatIsHeldOpenSettlesOnceItIsClosed(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	name := storyA + "/audio/story.mp3"
-	r.write(storyA+"/audio/other.mp3", "x")
-	r.start()
-	r.arrives(storyA + "/audio/other.mp3")
-
-	f, err := os.Create(r.path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 10 {
-		if _, err := f.WriteString("piece "); err != nil {
-			t.Fatal(err)
-		}
-		// Longer than Settle: only the lease tells that it is not finished.
-		r.wait("the writer to be noticed", func() bool {
-			reason, _ := r.w.SettlingReason(codestory.Path(name))
-			return reason == reasonHeld || !leases(t)
-		})
-		if got := r.w.Settling(storyA); !slices.Contains(got, codestory.Path(name)) {
-			t.Fatalf("Settling = %v, want %s", got, name)
-		}
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	c := r.arrives(name)
-	r.quiet()
-	if n := len(r.sink.of(name)); n != 1 || c.Version.Size != int64(len(pieces)) {
-		t.Errorf("handed on %d times, first with %d bytes, want once with %d", n, c.Version.Size, len(pieces))
-	}
-	if got := r.w.Settling(storyA); len(got) > 0 {
-		t.Errorf("Settling = %v afterwards", got)
-	}
-}
-
-// leases reports whether a writer can be told where tests put their files.
-func leases(t *testing.T) bool {
-	t.Helper()
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := f.Name()
-	defer f.Close()
-	r, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if writersOf(r) != writersSome {
-		t.Skip("this system does not tell who has a file open for writing")
-	}
-	return true
-}
-
-func TestAFileThatIsOpenedForEachPieceSettlesAfterTheLast(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, func(o *Options) { o.Settle = time.Second })
-	r.start()
-	name := storyA + "/audio/story.mp3"
-	mkdir(t, filepath.Dir(r.path(name)))
-	ticker := time.NewTicker(50 * time.Millisecond) // between pieces, far below Settle
-	defer ticker.Stop()
-	var slowest time.Duration
-	last := time.Now()
-	for range 10 {
-		f, err := os.OpenFile(r.path(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = f.WriteString("piece ")
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		slowest = max(slowest, time.Since(last))
-		last = time.Now()
-		<-ticker.C
-	}
-	r.arrives(name)
-	r.wait("all of it", func() bool {
-		got := r.sink.of(name)
-		return got[len(got)-1].Version.Size == int64(len(pieces))
-	})
-	r.quiet()
-	// On a machine that stood still between two pieces the first ones may well have settled.
-	if n := len(r.sink.of(name)); n != 1 && slowest < r.w.opts.Settle/2 {
-		t.Errorf("handed on %d times, want once", n)
-	}
-}
-
-func TestAFileIsNotHandedOnBeforeItIsQuiet(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.start()
-	name := storyA + "/cover.jpg"
-	begun := time.Now()
-	r.write(name, "x")
-	r.arrives(name)
-	if took := time.Since(begun); took < settle {
-		t.Errorf("handed on after %v, want at least %v", took, settle)
 	}
 }
 

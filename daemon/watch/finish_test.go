@@ -1,0 +1,282 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+// pieces are what the ten pieces of a file add up to.
+var pieces = strings.Repeat("piece ", 10)
+
+func TestAFileIsFinishedWhenItIsClosed(t *testing.T) {
+	t.Parallel()
+	needLeases(t)
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T, file string)
+	}{
+		{"written", func(t *testing.T, file string) { write(t, file, pieces) }},
+		{"renamed into place", func(t *testing.T, file string) {
+			write(t, file+".tmp", pieces)
+			rename(t, file+".tmp", file)
+		}},
+		{"with a modification time of its own", func(t *testing.T, file string) {
+			write(t, file+".tmp", pieces)
+			at := time.Now().Add(time.Hour)
+			if err := os.Chtimes(file+".tmp", at, at); err != nil {
+				t.Fatal(err)
+			}
+			rename(t, file+".tmp", file)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(o *Options) { o.Settle = time.Hour })
+			name := storyA + "/audio/story.mp3"
+			mkdir(t, filepath.Dir(r.path(name)))
+			r.start()
+			c.make(t, r.path(name))
+			r.arrives(name)
+			r.wait("all of it", func() bool {
+				got := r.sink.of(name)
+				return got[len(got)-1].Version.Size == int64(len(pieces))
+			})
+		})
+	}
+}
+
+func TestAFileThatIsHeldOpenIsFinishedOnceItIsClosed(t *testing.T) {
+	t.Parallel()
+	needLeases(t)
+	r := newRig(t)
+	name := storyA + "/audio/story.mp3"
+	r.write(storyA+"/audio/other.mp3", "x")
+	r.start()
+	r.arrives(storyA + "/audio/other.mp3")
+
+	f, err := os.Create(r.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pause := time.NewTicker(2 * settle)
+	defer pause.Stop()
+	for range 10 {
+		if _, err := f.WriteString("piece "); err != nil {
+			t.Fatal(err)
+		}
+		<-pause.C // only the lease tells that it is not finished
+		r.wait("the writer to be noticed", func() bool {
+			reason, _ := r.w.SettlingReason(codestory.Path(name))
+			return reason == reasonHeld
+		})
+		if got := r.w.Settling(storyA); !slices.Contains(got, codestory.Path(name)) {
+			t.Fatalf("Settling = %v, want %s", got, name)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := r.arrives(name)
+	r.quiet()
+	if n := len(r.sink.of(name)); n != 1 || c.Version.Size != int64(len(pieces)) {
+		t.Errorf("handed on %d times, first with %d bytes, want once with %d", n, c.Version.Size, len(pieces))
+	}
+	if got := r.w.Settling(storyA); len(got) > 0 {
+		t.Errorf("Settling = %v afterwards", got)
+	}
+}
+
+// The first close is the end of the file for all one can know. What is written soon after it is one of several pieces.
+func TestAFileThatIsOpenedForEachPieceIsHandedOnTwice(t *testing.T) {
+	t.Parallel()
+	needLeases(t)
+	r := newRig(t, func(o *Options) { o.Settle = time.Second })
+	r.start()
+	name := storyA + "/audio/story.mp3"
+	mkdir(t, filepath.Dir(r.path(name)))
+	ticker := time.NewTicker(50 * time.Millisecond) // between pieces, far below Settle
+	defer ticker.Stop()
+	var slowest time.Duration
+	last := time.Now()
+	for range 10 {
+		appendTo(t, r.path(name), "piece ")
+		slowest = max(slowest, time.Since(last))
+		last = time.Now()
+		<-ticker.C
+	}
+	r.wait("all of it", func() bool {
+		got := r.sink.of(name)
+		return len(got) > 0 && got[len(got)-1].Version.Size == int64(len(pieces))
+	})
+	r.quiet()
+	// On a machine that stood still between two pieces the first ones may well have settled.
+	if n := len(r.sink.of(name)); n > 2 && slowest < r.w.opts.Settle/2 {
+		t.Errorf("handed on %d times, want twice", n)
+	}
+}
+
+func appendTo(t *testing.T, file, content string) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAThousandRewritesAreAFew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	inPlace, renamed := storyA+"/metadata.json", storyB+"/metadata.json"
+	mkdir(t, filepath.Dir(r.path(inPlace)))
+	mkdir(t, filepath.Dir(r.path(renamed)))
+	for i := range 1000 {
+		content := fmt.Sprintf("version %04d", i)
+		write(t, r.path(inPlace), content)
+		write(t, r.path(renamed)+".tmp", content)
+		rename(t, r.path(renamed)+".tmp", r.path(renamed))
+	}
+	for _, name := range []string{inPlace, renamed} {
+		v, err := r.tree.Stat(codestory.Path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wait("the last version", func() bool {
+			got := r.sink.of(name)
+			return len(got) > 0 && got[len(got)-1].Version == v
+		})
+		if n := len(r.sink.of(name)); n > 100 {
+			t.Errorf("%s was handed on %d times", name, n)
+		}
+	}
+}
+
+func TestWhereNobodyCanTellAFileIsFinishedOnceItIsQuiet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cannotTell()
+	r.start()
+	name := storyA + "/cover.jpg"
+	begun := time.Now()
+	r.write(name, "x")
+	r.arrives(name)
+	if took := time.Since(begun); took < settle {
+		t.Errorf("handed on after %v, want at least %v", took, settle)
+	}
+}
+
+// bubble runs the part of a watcher that settles files in a bubble of time, on a file in a real directory. The file's
+// own times are of the real clock, which is ahead of the bubble's.
+func bubble(t *testing.T, settle time.Duration, f func(r *rig, name string)) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "output")
+	name := storyA + "/audio/story.mp3"
+	put(t, dir, name)
+	tree, err := OpenTree(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
+		r.w = New(tree, r.sink, Options{Settle: settle})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.w.settleFiles(ctx) }()
+		f(r, name)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// seen lets the watcher know of the file as an event does.
+func (r *rig) seen(name string) {
+	r.t.Helper()
+	v, err := r.tree.Stat(codestory.Path(name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.w.pending.touch(name)
+	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
+}
+
+func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
+	t.Parallel()
+	bubble(t, time.Second, func(r *rig, name string) {
+		var probes atomic.Int64
+		var closed atomic.Bool
+		r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+			probes.Add(1)
+			info, err := f.Stat()
+			if closed.Load() {
+				return writersNone, info, err
+			}
+			return writersSome, info, err
+		}
+		r.seen(name)
+		time.Sleep(4 * time.Millisecond)
+		if n := probes.Load(); n < 3 {
+			r.t.Errorf("%d probes in the first 4 ms, want one in each", n)
+		}
+		time.Sleep(time.Hour)
+		if n := probes.Load(); n > int64(time.Hour/lastProbe)+100 {
+			r.t.Errorf("%d probes in an hour in which nothing happened", n)
+		}
+		// The last write, and the close soon after it.
+		probes.Store(0)
+		r.seen(name)
+		time.Sleep(3 * time.Millisecond)
+		closed.Store(true)
+		time.Sleep(10 * time.Millisecond)
+		if got := r.sink.of(name); len(got) != 1 {
+			r.t.Errorf("handed on %d times within 10 ms of the close, want once", len(got))
+		}
+	})
+}
+
+// A file that is written again before it was ever quiet is finished all the same after a while, but not in the middle
+// of a piece.
+func TestAFileThatIsWrittenAgainAndAgainIsNotStarved(t *testing.T) {
+	t.Parallel()
+	needLeases(t)
+	bubble(t, time.Second, func(r *rig, name string) {
+		f, err := os.OpenFile(r.path(name), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer f.Close()
+		r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+			info, err := f.Stat()
+			return writersNone, info, err
+		}
+		for range 600 {
+			if _, err := io.WriteString(f, "x"); err != nil {
+				r.t.Fatal(err)
+			}
+			r.seen(name)
+			time.Sleep(time.Second / 10)
+		}
+		time.Sleep(2 * time.Second)
+		got := r.sink.of(name)
+		if len(got) < 3 || len(got) > 8 || got[len(got)-1].Version.Size != int64(len(name))+600 {
+			r.t.Errorf("handed on %d times in a minute, last %v, want a few times and the end of it", len(got), got[len(got)-1])
+		}
+	})
+}
