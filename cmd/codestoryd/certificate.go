@@ -62,7 +62,7 @@ func (c *certificate) inForce() *tls.Certificate {
 func (c *certificate) look() (current *tls.Certificate, renewed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.files.Changed() {
+	if !c.files.Changed() && c.trouble == nil { // what mends a file, such as other rights, may leave its times alone
 		return c.current, false
 	}
 	fresh, err := c.load()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/access"
@@ -78,7 +79,7 @@ func (p *program) runDaemon(c config) (err error) {
 		Concurrency: c.concurrency,
 		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
 		Logger:      log, Version: version(), Address: door.address(),
-		Problems: door.problems,
+		Problems: func() []codestory.Problem { return append(door.problems(), keys.Problems()...) },
 	})
 	handler := api.New(
 		api.Services{Library: d, Access: keys, Queue: d, Monitor: d},
@@ -93,6 +94,7 @@ func (p *program) runDaemon(c config) (err error) {
 	return daemon.Serve(p.soft, p.hard,
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
+		func(soft, _ context.Context) error { return keys.Run(soft, log.With("component", "access")) },
 		serveHTTP(door, api.NewServer(handler), ready),
 	)
 }

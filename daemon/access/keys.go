@@ -48,10 +48,8 @@ func readKeys(path string) (replacedKeys, error) {
 		return r, fmt.Errorf("%s does not parse (%w): mend it; to remove it would bring back every KEY that was replaced, so remove %s with it and give out all links anew",
 			path, err, keyFile)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return r, fmt.Errorf("taking away others' rights to the keys: %w", err)
-	}
-	return r, nil
+	_, err = closeToOthers(path) // worth nothing without the secret of links
+	return r, err
 }
 
 // LinkKey is the secret that local links are signed with.
@@ -101,7 +99,7 @@ func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 
 // derive makes a key for one purpose out of the secret of links, so that one key tells nothing about another.
 func (a *Access) derive(purpose string) []byte {
-	mac := hmac.New(sha256.New, a.key)
+	mac := hmac.New(sha256.New, []byte(a.key.now()))
 	mac.Write([]byte("codestoryd 1 " + purpose))
 	return mac.Sum(nil)
 }

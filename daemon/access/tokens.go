@@ -17,7 +17,8 @@ import (
 	"github.com/codestory/codestoryd/daemon/atomicfile"
 )
 
-// granted is a token as it stands in the file: with the hash of its secret, never the secret.
+// granted is a token as it stands in the file: with the SHA-256 of its secret, never the secret. The secrets are 256
+// random bits, so that no slow hash is needed.
 type granted struct {
 	codestory.Token
 	Hash []byte `json:"sha256"`
@@ -37,7 +38,8 @@ func readTokens(path string) ([]granted, error) {
 	if err := json.Unmarshal(b, &tokens); err != nil {
 		return nil, fmt.Errorf("%s does not parse (%w): mend it, or remove it and add the tokens anew", path, err)
 	}
-	return tokens, nil
+	_, err = closeToOthers(path) // there are only hashes in it
+	return tokens, err
 }
 
 // Tokens lists the tokens that were added, by name.

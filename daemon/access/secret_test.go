@@ -1,0 +1,182 @@
+package access_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/access"
+)
+
+// running is an open Access whose Run is under way, in a bubble of synctest.
+func running(t *testing.T, dir string) *access.Access {
+	t.Helper()
+	a := open(t, dir)
+	ctx, stop := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := a.Run(ctx, slog.New(slog.DiscardHandler)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		done.Wait()
+	})
+	return a
+}
+
+func problemCodes(a *access.Access) string {
+	var codes []string
+	for _, p := range a.Problems() {
+		codes = append(codes, p.Code)
+	}
+	return strings.Join(codes, " ")
+}
+
+// Keys and the owner's token are replaced without a restart, by removing or rewriting their files.
+func TestSecretsAreReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a := running(t, dir)
+		link, play := string(a.LinkKey()), a.PlayKey("a")
+		token, _ := access.OwnerToken(dir)
+		time.Sleep(5 * time.Second)
+		if string(a.LinkKey()) != link || a.PlayKey("a") != play {
+			t.Error("keys change by themselves")
+		}
+
+		if err := os.Remove(filepath.Join(dir, "link.key")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if string(a.LinkKey()) == link || a.PlayKey("a") == play {
+			t.Error("the keys of a file that was removed are still in force")
+		}
+		if b := open(t, dir); string(b.LinkKey()) != string(a.LinkKey()) {
+			t.Error("the new key is not the one on disk")
+		}
+
+		own := strings.Repeat("my own secret ", 4)
+		if err := os.WriteFile(filepath.Join(dir, "token"), []byte(own), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, ok := a.Identify(token); ok {
+			t.Error("the old token lets in")
+		}
+		if got, ok := a.Identify(strings.TrimSpace(own)); !ok || got.Scope != codestory.ScopeManage {
+			t.Error("the new token does not let in")
+		}
+		if a.Prove("x") != access.Proof(strings.TrimSpace(own), "x") {
+			t.Error("the proof is by the old token")
+		}
+
+		if err := os.WriteFile(filepath.Join(dir, "token"), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, ok := a.Identify(strings.TrimSpace(own)); !ok || problemCodes(a) != "secret_unreadable" {
+			t.Errorf("half a token: lets in %t, problems %q", ok, problemCodes(a))
+		}
+		if _, ok := a.Identify("half"); ok {
+			t.Error("half a token lets in")
+		}
+		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		fresh, err := access.OwnerToken(dir)
+		if _, ok := a.Identify(fresh); !ok || err != nil || problemCodes(a) != "" {
+			t.Errorf("a fresh token: lets in %t, %v, problems %q", ok, err, problemCodes(a))
+		}
+	})
+}
+
+// Files that others could read are closed to them, and that is said: the secret may be known.
+func TestOpenFilesAreClosedAndSaid(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such rights")
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"token", "link.key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat("x", 43)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokens := filepath.Join(dir, "tokens.json")
+	if err := os.WriteFile(tokens, []byte("[]"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := running(t, dir)
+		for _, name := range []string{"token", "link.key", "tokens.json"} {
+			if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			}
+		}
+		if got := problemCodes(a); got != "secret_was_readable secret_was_readable" {
+			t.Errorf("problems: %q", got)
+		}
+		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if got := problemCodes(a); got != "secret_was_readable" {
+			t.Errorf("after one was replaced: %q", got)
+		}
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if got := problemCodes(a); got != "secret_was_readable data_dir_open" {
+			t.Errorf("with a directory that is open to all: %q", got)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// When a token was last used is written now and then, not at each use.
+func TestLastUseIsWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a := running(t, dir)
+		secret, err := a.AddToken(codestory.Token{Name: "phone", Scope: codestory.ScopePlay})
+		if err != nil {
+			t.Fatal(err)
+		}
+		onDisk := func() *time.Time { return open(t, dir).Tokens()[0].LastUsed }
+		a.Identify(secret)
+		if got := a.Tokens()[0].LastUsed; got == nil || onDisk() != nil {
+			t.Errorf("at once: told %v, written %v", got, onDisk())
+		}
+		used := time.Now()
+		time.Sleep(61 * time.Second)
+		if got := onDisk(); got == nil || !got.Equal(used) {
+			t.Errorf("a minute later: %v, want %v", got, used)
+		}
+		before, err := os.Stat(filepath.Join(dir, "tokens.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		if after, err := os.Stat(filepath.Join(dir, "tokens.json")); err != nil || !os.SameFile(before, after) {
+			t.Errorf("written again with nothing to say, %v", err)
+		}
+	})
+}
