@@ -81,6 +81,7 @@ func (s *server) ofStory(h func(http.ResponseWriter, *http.Request, storyRequest
 		if err != nil {
 			return err
 		}
+		req.caller = caller
 		if caller.Scope != codestory.ScopeManage {
 			owner, err := s.lib.Owner(r.Context(), req.id)
 			if err != nil {

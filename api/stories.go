@@ -17,6 +17,7 @@ const (
 type storyRequest struct {
 	id      codestory.StoryID
 	chapter int // 0 is the whole story
+	caller  codestory.Token
 }
 
 // parseStoryRequest reads the path's parameters. A chapter's number is written in one way only, without zeros in
@@ -77,7 +78,7 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 	if err != nil {
 		return err
 	}
-	story = s.presented(story)
+	story = told(s.presented(story), req.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}
 	}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/codestory/codestoryd"
@@ -70,4 +71,29 @@ func TestMetadata(t *testing.T) {
 	wantProblem(t, w.request("GET", storyURL(homeStory, "/metadata"), homeToken), 404, "not_found")
 	w.lib.change(func() { w.lib.down = true })
 	wantProblem(t, w.request("GET", storyURL(homeStory, "/metadata"), homeToken), 503, "storage_unavailable")
+}
+
+// Why a file waits is told to the owner; players are told no more than that it does.
+func TestReasonsAreTheOwners(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const inner = "the store is denied: https://minio.internal:9000/bucket answers AccessDenied"
+	w.lib.change(func() {
+		story := w.lib.stories[aliceStory]
+		for _, state := range []codestory.FileState{codestory.Blocked, codestory.Queued, codestory.Retrying, codestory.Settling,
+			codestory.Missing, codestory.Uploading} {
+			story.Files = append(story.Files, codestory.File{Path: codestory.Path(aliceStory) + "/x", State: state, Reason: new(inner)})
+		}
+		w.lib.stories[aliceStory] = story
+	})
+	if text := body(t, w.request("GET", storyURL(aliceStory, ""), ownerToken)); strings.Count(text, inner) != 6 {
+		t.Errorf("the owner is told %s", text)
+	}
+	text := body(t, w.request("GET", storyURL(aliceStory, ""), aliceToken))
+	if strings.Contains(text, "internal") || !strings.Contains(text, `"reason":"it waits to be stored"`) {
+		t.Errorf("a player is told %s", text)
+	}
+	if strings.Contains(body(t, w.request("GET", "/api/storage/stories", aliceToken)), "internal") {
+		t.Error("the list of stories tells more than a story")
+	}
 }
