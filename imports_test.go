@@ -68,6 +68,8 @@ var arrows = map[string]allowed{
 // stands for what is below it.
 var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
+	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
+	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
@@ -82,6 +84,7 @@ var libraries = map[string]allowed{
 	"github.com/spf13/pflag":              {code: []string{"cmd/codestoryd"}},
 	"go.etcd.io/bbolt/...":                {code: []string{"queue"}},
 	"golang.org/x/crypto/ssh":             {tests: []string{"remote/rclone"}}, // a server for its backends
+	"golang.org/x/net/http/httpproxy":     {code: []string{"remote/s3"}},
 	"golang.org/x/net/webdav":             {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                 {code: []string{"remote/rclone"}},  // errors of its backends
 	"golang.org/x/sync/errgroup":          {code: []string{"queue/queuetest"}, tests: []string{"queue"}},

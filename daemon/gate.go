@@ -25,6 +25,7 @@ type gate struct {
 	log     *slog.Logger
 	waiting func() bool // whether there is anything to upload
 
+	signed   string     // what the credentials were when the store was asked; for run alone
 	onDemand sync.Mutex // held by the player who has it asked
 
 	mu       sync.Mutex // guards what follows
@@ -65,6 +66,8 @@ const (
 	deniedDelay  = time.Minute
 	fullDelay    = time.Minute
 	missingDelay = 15 * time.Second
+
+	credentialsDelay = 2 * time.Second // between looks for new ones
 )
 
 // outageDelays spaces the questions to a store that does not answer: soon at first, and often enough to notice within
@@ -88,14 +91,18 @@ func (g *gate) run(ctx context.Context) {
 	}
 }
 
-// rest returns when the store should be asked again, or ctx has ended.
+// rest returns when the store should be asked again, or ctx has ended. A store that denies is asked at once when the
+// credentials were renewed.
 func (g *gate) rest(ctx context.Context) {
 	for ctx.Err() == nil {
 		g.mu.Lock()
-		delay, changed := time.Until(g.next), g.changed
+		delay, changed, denied := time.Until(g.next), g.changed, g.remote.state == codestory.RemoteDenied
 		g.mu.Unlock()
-		if delay <= 0 {
+		if delay <= 0 || denied && g.credentials() != g.signed {
 			return
+		}
+		if denied {
+			delay = min(delay, credentialsDelay)
 		}
 		t := time.NewTimer(delay)
 		select {
@@ -106,6 +113,14 @@ func (g *gate) rest(ctx context.Context) {
 			t.Stop()
 		}
 	}
+}
+
+// credentials are the store's, as a text that differs once they were renewed; "" for a store that has none.
+func (g *gate) credentials() string {
+	if c, ok := g.store.(remote.Credentialed); ok {
+		return c.CredentialsSeen()
+	}
+	return ""
 }
 
 // outage is how long to leave the store alone after it was found at fault.
@@ -126,6 +141,7 @@ func (g *gate) outage(state codestory.RemoteState) time.Duration {
 func (g *gate) ask(ctx context.Context) {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	g.signed = g.credentials()
 	err := g.store.Check(asking)
 	if ctx.Err() != nil {
 		return

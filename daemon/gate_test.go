@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,5 +159,53 @@ func TestOneUploadAtATimeOnTrial(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// renewed is a store whose credentials have a number.
+type renewed struct {
+	*scripted
+	number atomic.Int32
+}
+
+func (r *renewed) CredentialsSeen() string { return fmt.Sprint(r.number.Load()) }
+
+// New credentials are tried at once, and only while the store denies.
+func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &renewed{scripted: &scripted{}}
+		store.check = func() error {
+			if store.number.Load() < 3 {
+				return errDenied
+			}
+			return nil
+		}
+		g := newGate(store, slog.New(slog.DiscardHandler), func() bool { return true })
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { g.run(ctx); close(ended) }()
+		for i := range int32(3) {
+			time.Sleep(70 * time.Second)
+			before := store.count("check")
+			store.number.Store(i + 1)
+			time.Sleep(credentialsDelay + time.Millisecond)
+			if n := store.count("check") - before; n != 1 {
+				t.Errorf("%d questions after the credentials were renewed", n)
+			}
+		}
+		if got := g.verdict(); got.state != codestory.RemoteOK {
+			t.Errorf("the store is %s", got.state)
+		}
+		if n := store.count("check"); n > 7 {
+			t.Errorf("%d questions in four minutes", n)
+		}
+		before := store.count("check")
+		store.number.Store(9)
+		time.Sleep(10 * time.Second)
+		if n := store.count("check") - before; n != 0 {
+			t.Errorf("%d questions about new credentials to a store that is well", n)
+		}
+		stop()
+		<-ended
 	})
 }

@@ -46,7 +46,9 @@ type remoteName struct {
 type s3Settings struct {
 	bucket, endpoint, publicEndpoint, region string
 	accessKey, secretKey, sessionToken       string
-	profile                                  string
+	profile, configFile, credentialsFile     string
+	caBundle                                 string
+	httpProxy, httpsProxy, noProxy           string
 	createBucket                             bool
 }
 
@@ -107,6 +109,9 @@ func check(v values) (c config, err error) {
 		bucket: v.get("S3_BUCKET"), endpoint: v.get("S3_ENDPOINT_URL"), publicEndpoint: v.get("S3_PUBLIC_ENDPOINT_URL"),
 		region: v.get("AWS_REGION"), accessKey: v.get("AWS_ACCESS_KEY_ID"), secretKey: v.get("AWS_SECRET_ACCESS_KEY"),
 		sessionToken: v.get("AWS_SESSION_TOKEN"), profile: v.get("AWS_PROFILE"),
+		configFile: v.get("AWS_CONFIG_FILE"), credentialsFile: v.get("AWS_SHARED_CREDENTIALS_FILE"),
+		caBundle:  v.get("AWS_CA_BUNDLE"),
+		httpProxy: v.get("HTTP_PROXY"), httpsProxy: v.get("HTTPS_PROXY"), noProxy: v.get("NO_PROXY"),
 	}
 	if s := v.get("S3_CREATE_BUCKET"); s != "" {
 		if c.s3.createBucket, err = parseYes(s); err != nil {
@@ -213,6 +218,10 @@ func shown(s setting, v value) string {
 		return cmp.Or(s.unset, "-")
 	case s.secret:
 		return "(hidden)"
+	case strings.HasSuffix(s.env, "_PROXY"): // a URL that may lack its scheme
+		if item := v.items[0]; strings.Contains(item, "@") && !strings.Contains(item, "://") {
+			return "(hidden)"
+		}
 	}
 	items := make([]string, len(v.items))
 	for i, item := range v.items {

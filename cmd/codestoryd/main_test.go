@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOCALAPPDATA", filepath.Join(env.WorkDir, "share"))
 			env.Setenv("AppData", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("CODESTORYD_LISTEN", "127.0.0.1:0")
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // the network of a cloud, if this runs in one
 			return nil
 		},
 	})

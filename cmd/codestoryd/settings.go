@@ -22,6 +22,7 @@ import (
 type setting struct {
 	flag   string
 	env    string
+	other  string // the variable's other name, where it has one
 	usage  string
 	normal func(*program, values) (string, error) // the default; nil is ""
 	unset  string                                 // what it means for it not to be set; "" is "-"
@@ -60,11 +61,17 @@ var settings = []setting{
 	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set"},
 	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs"},
 	{env: "S3_CREATE_BUCKET", usage: "1 makes the bucket where it is absent"},
-	{env: "AWS_REGION", usage: "the region", unset: "(the endpoint's, else us-east-1)"},
+	{env: "AWS_REGION", other: "AWS_DEFAULT_REGION", usage: "the region", unset: "(the endpoint's or profile's, else us-east-1)"},
 	{env: "AWS_ACCESS_KEY_ID", usage: "the access key"},
 	{env: "AWS_SECRET_ACCESS_KEY", usage: "its secret", secret: true},
 	{env: "AWS_SESSION_TOKEN", usage: "the session, for temporary credentials", secret: true},
-	{env: "AWS_PROFILE", usage: "a profile of the shared credentials file"},
+	{env: "AWS_PROFILE", usage: "a profile of AWS's shared files"},
+	{env: "AWS_CONFIG_FILE", usage: "one of the shared files", unset: "(.aws/config of the home directory)"},
+	{env: "AWS_SHARED_CREDENTIALS_FILE", usage: "the other", unset: "(.aws/credentials of the home directory)"},
+	{env: "AWS_CA_BUNDLE", usage: "certificates (PEM) to trust in place of the system's"},
+	{env: "HTTPS_PROXY", other: "https_proxy", usage: "the proxy to https endpoints"},
+	{env: "HTTP_PROXY", other: "http_proxy", usage: "the proxy to http endpoints"},
+	{env: "NO_PROXY", other: "no_proxy", usage: "hosts that are reached without"},
 }
 
 // value is a setting in force.
@@ -150,15 +157,19 @@ func (p *program) find(s setting, file map[string][]string) (value, error) {
 	if items := p.flags.lookup(s); items != nil {
 		return value{items, "flag --" + s.flag}, nil
 	}
-	if text := p.getenv(s.env); text != "" {
+	name := s.env
+	if p.getenv(name) == "" && s.other != "" {
+		name = s.other
+	}
+	if text := p.getenv(name); text != "" {
 		items := []string{text}
 		if s.list {
 			var err error
 			if items, err = csv.NewReader(strings.NewReader(text)).Read(); err != nil {
-				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w", s.env, text, err)
+				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w", name, text, err)
 			}
 		}
-		return value{items, "environment " + s.env}, nil
+		return value{items, "environment " + name}, nil
 	}
 	if items, ok := file[s.name()]; ok {
 		return value{items, "config file"}, nil

@@ -29,8 +29,10 @@ func (c config) openStore(ctx context.Context, log *slog.Logger) (remote.Store, 
 		store, err = s3.New(s3.Options{
 			Bucket: c.s3.bucket, Endpoint: c.s3.endpoint, PublicEndpoint: c.s3.publicEndpoint, Region: c.s3.region,
 			AccessKey: c.s3.accessKey, SecretKey: s3.Secret(c.s3.secretKey), SessionToken: s3.Secret(c.s3.sessionToken),
-			Profile: c.s3.profile, CreateBucket: c.s3.createBucket,
-			Limiter: c.limiter, Logger: log, Version: version(),
+			Profile: c.s3.profile, ConfigFile: c.s3.configFile, CredentialsFile: c.s3.credentialsFile,
+			CABundle: c.s3.caBundle, Proxies: s3.Proxies{HTTP: c.s3.httpProxy, HTTPS: c.s3.httpsProxy, None: c.s3.noProxy},
+			CreateBucket: c.s3.createBucket,
+			Limiter:      c.limiter, Logger: log, Version: version(),
 		})
 	case "rclone":
 		store, err = rclone.New(ctx, c.remote.rclone, rclone.Options{Limiter: c.limiter, Logger: log})

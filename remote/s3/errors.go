@@ -30,6 +30,9 @@ func (s *Store) fail(ctx context.Context, doing string, err error) error {
 	}
 	cause := fmt.Errorf("%s: %w", doing, err)
 	r := s.ruleFor(err)
+	if r.hint == hintToken || r.hint == hintKey || r.hint == hintSecret {
+		s.creds.Expire() // the next request gets them anew
+	}
 	hint := strings.NewReplacer("%b", s.info.Bucket, "%e", s.info.Endpoint).Replace(r.hint)
 	switch r.class {
 	case codestory.ClassPause:
@@ -94,6 +97,12 @@ func clockHint(skew time.Duration) string {
 // connectionRule is for what never got to be an answer. What breaks off on the way is worth another try at once; what
 // did not come to a connection, or not to a server of S3, is the destination's fault.
 func connectionRule(err error) rule {
+	if lost, ok := errors.AsType[*credentialsError](err); ok {
+		if _, ok := errors.AsType[net.Error](lost.err); ok {
+			return unavailable("whoever gives out the credentials cannot be reached: " + oneLine(lost.err))
+		}
+		return denied("there are no credentials now: " + oneLine(lost.err))
+	}
 	if _, ok := errors.AsType[*foreignError](err); ok {
 		return unavailable("what answers at %e is no S3 server: check S3_ENDPOINT_URL, or whether this network wants a login")
 	}

@@ -23,12 +23,12 @@ const maxForm = 5 << 30
 
 // Form implements remote.FormSigner by a presigned POST for the endpoint that players use. The policy is written here
 // and not by minio-go, which does not escape what it writes into it.
-func (s *Store) Form(_ context.Context, req remote.FormRequest) (remote.Form, error) {
+func (s *Store) Form(ctx context.Context, req remote.FormRequest) (remote.Form, error) {
 	expires, err := formFault(&req)
 	if err != nil {
 		return remote.Form{}, fmt.Errorf("form for %s: %w", req.Key, err)
 	}
-	creds, err := s.signer()
+	creds, err := s.signer(ctx)
 	if err != nil {
 		return remote.Form{}, err
 	}

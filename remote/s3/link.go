@@ -9,7 +9,6 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
 
@@ -47,7 +46,7 @@ func (s *Store) presign(ctx context.Context, method, key string, expires time.Du
 		return remote.Link{}, fmt.Errorf("link to %s: %w", key, err)
 	}
 	// The credentials first: should they be renewed in between, the link is good for longer than it says.
-	creds, err := s.signer()
+	creds, err := s.signer(ctx)
 	if err != nil {
 		return remote.Link{}, err
 	}
@@ -63,10 +62,10 @@ func (s *Store) presign(ctx context.Context, method, key string, expires time.Du
 }
 
 // signer is what links and forms are signed with at the moment.
-func (s *Store) signer() (credentials.Value, error) {
+func (s *Store) signer(ctx context.Context) (credentials.Value, error) {
 	creds, err := s.links.GetCreds()
 	if err != nil {
-		return creds, codestory.Pause(codestory.RemoteDenied, "the credentials cannot be had: check AWS_PROFILE", err)
+		return creds, s.fail(ctx, "sign", err)
 	}
 	return creds, nil
 }

@@ -45,6 +45,8 @@ func TestNewSaysWhatToChange(t *testing.T) {
 		{"key only", func(o *Options) { o.SecretKey = "" }, "AWS_SECRET_ACCESS_KEY"},
 		{"secret only", func(o *Options) { o.AccessKey = "" }, "AWS_ACCESS_KEY_ID"},
 		{"no credentials", func(o *Options) { o.AccessKey, o.SecretKey, o.CredentialsFile = "", "", file+".absent" }, "AWS_PROFILE"},
+		{"certificates that are not there", func(o *Options) { o.CABundle = file + ".absent" }, "AWS_CA_BUNDLE"},
+		{"certificates that are none", func(o *Options) { o.CABundle = file }, "AWS_CA_BUNDLE"},
 		{"unknown profile", func(o *Options) {
 			o.AccessKey, o.SecretKey, o.CredentialsFile, o.Profile = "", "", file, "nobody"
 		}, "nobody"},
@@ -53,12 +55,13 @@ func TestNewSaysWhatToChange(t *testing.T) {
 		}, file + ".absent"},
 		{"half a profile", func(o *Options) {
 			o.AccessKey, o.SecretKey, o.CredentialsFile, o.Profile = "", "", file, "half"
-		}, "aws_secret_access_key"},
+		}, "partial credentials"},
 		{"profile without keys", func(o *Options) {
 			o.AccessKey, o.SecretKey, o.CredentialsFile, o.Profile = "", "", file, "empty"
 		}, "aws_access_key_id"},
 	} {
 		opts := valid()
+		opts.ConfigFile = file + ".absent"
 		c.change(&opts)
 		_, err := New(opts)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\n") {
@@ -68,7 +71,7 @@ func TestNewSaysWhatToChange(t *testing.T) {
 		}
 	}
 	opts := valid()
-	opts.AccessKey, opts.SecretKey, opts.CredentialsFile = "", "", file
+	opts.AccessKey, opts.SecretKey, opts.CredentialsFile, opts.ConfigFile = "", "", file, file+".absent"
 	if _, err := New(opts); err != nil {
 		t.Errorf("the default profile: %v", err)
 	}

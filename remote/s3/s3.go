@@ -6,6 +6,7 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,11 +33,17 @@ type Options struct {
 	Region         string // "" is the one in the endpoint's name, else DefaultRegion
 	CreateBucket   bool   // make the bucket where Check finds none
 
-	AccessKey       string
-	SecretKey       Secret
-	SessionToken    Secret // of temporary credentials; may be empty
-	Profile         string // used without AccessKey: a section of the credentials file; "" is "default"
+	AccessKey    string
+	SecretKey    Secret
+	SessionToken Secret // of temporary credentials; may be empty
+
+	// Without AccessKey credentials come from where AWS's tools find them, by the environment or these.
+	Profile         string // of the shared files; "" is AWS_PROFILE, else "default"
+	ConfigFile      string // "" is AWS_CONFIG_FILE, else .aws/config in the home directory
 	CredentialsFile string // "" is AWS_SHARED_CREDENTIALS_FILE, else .aws/credentials in the home directory
+
+	CABundle string  // file of the certificates, in PEM, that the server's is to be signed by; "" are the system's
+	Proxies  Proxies // the zero value is none
 
 	Limiter *remote.Limiter // of what is sent; nil for no limit
 	Logger  *slog.Logger    // nil for none
@@ -55,6 +62,8 @@ type Store struct {
 	sizes        sizes
 	log          *slog.Logger
 
+	keys      *keyring
+	creds     *credentials.Credentials // what keys holds, for the clients
 	core      minio.Core
 	links     *minio.Client // signs for the endpoint that players use; sends nothing
 	transport *transport
@@ -64,6 +73,7 @@ var (
 	_ remote.Store         = (*Store)(nil)
 	_ remote.Aborter       = (*Store)(nil)
 	_ remote.Copier        = (*Store)(nil)
+	_ remote.Credentialed  = (*Store)(nil)
 	_ remote.FormSigner    = (*Store)(nil)
 	_ remote.Linker        = (*Store)(nil)
 	_ remote.Lister        = (*Store)(nil)
@@ -74,7 +84,7 @@ var (
 	_ remote.VersionOpener = (*Store)(nil)
 )
 
-// New prepares the bucket's store without asking the server anything. Its error is one line for the person who set
+// New prepares the bucket's store without asking its server anything. Its error is one line for the person who set
 // the options.
 func New(opts Options) (*Store, error) {
 	if opts.Logger == nil {
@@ -86,13 +96,24 @@ func New(opts Options) (*Store, error) {
 	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
 		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", opts.Bucket, err)
 	}
-	endpoint, public, region, err := opts.endpoints()
+	endpoint, public, err := opts.endpoints()
 	if err != nil {
 		return nil, err
 	}
-	creds, err := opts.credentials()
+	roots, err := opts.roots()
 	if err != nil {
 		return nil, err
+	}
+	keys, profileRegion, err := opts.credentials(opts.credentialsClient(roots))
+	if err != nil {
+		return nil, err
+	}
+	region := opts.regionAt(endpoint, profileRegion)
+	if endpoint == nil {
+		endpoint = endpointOfAWS(region)
+	}
+	if public == nil {
+		public = endpoint
 	}
 
 	s := &Store{
@@ -102,47 +123,52 @@ func New(opts Options) (*Store, error) {
 		createBucket: opts.CreateBucket,
 		sizes:        opts.sizes.withDefaults(),
 		log:          opts.Logger,
-		transport:    newTransport(opts.Limiter, opts.stall),
+		keys:         keys,
+		creds:        credentials.New(keys),
+		transport:    newTransport(opts, roots),
 	}
-	client, err := newClient(endpoint, region, creds, s.transport)
+	client, err := newClient(endpoint, region, s.creds, s.transport)
 	if err != nil {
 		return nil, fmt.Errorf("S3_ENDPOINT_URL %s: %w", endpoint, err)
 	}
 	client.SetAppInfo("codestoryd", opts.Version)
 	s.core = minio.Core{Client: client}
-	if s.links, err = newClient(public, region, creds, sendsNothing{}); err != nil {
+	if s.links, err = newClient(public, region, s.creds, sendsNothing{}); err != nil {
 		return nil, fmt.Errorf("S3_PUBLIC_ENDPOINT_URL %s: %w", public, err)
 	}
 	return s, nil
 }
 
-// endpoints are where the server is and where players reach it, and the region that both sign for.
-func (o Options) endpoints() (endpoint, public *url.URL, region string, err error) {
-	region = o.Region
+// endpoints are where the server is, nil for AWS, and where players reach it, nil for the same.
+func (o Options) endpoints() (endpoint, public *url.URL, err error) {
 	if o.Endpoint != "" {
 		if endpoint, err = parseEndpoint("S3_ENDPOINT_URL", o.Endpoint); err != nil {
-			return nil, nil, "", err
-		}
-		if region == "" {
-			region = s3utils.GetRegionFromURL(*endpoint) // an endpoint of AWS has it in its name
+			return nil, nil, err
 		}
 	}
-	if region == "" {
-		region = DefaultRegion
-	}
-	if endpoint == nil {
-		endpoint = &url.URL{Scheme: "https", Host: "s3." + region + ".amazonaws.com"}
-		if strings.HasPrefix(region, "cn-") {
-			endpoint.Host += ".cn"
-		}
-	}
-	public = endpoint
 	if o.PublicEndpoint != "" {
 		if public, err = parseEndpoint("S3_PUBLIC_ENDPOINT_URL", o.PublicEndpoint); err != nil {
-			return nil, nil, "", err
+			return nil, nil, err
 		}
 	}
-	return endpoint, public, region, nil
+	return endpoint, public, nil
+}
+
+// regionAt is the region to sign for. An endpoint of AWS has it in its name.
+func (o Options) regionAt(endpoint *url.URL, profile string) string {
+	region := o.Region
+	if region == "" && endpoint != nil {
+		region = s3utils.GetRegionFromURL(*endpoint)
+	}
+	return cmp.Or(region, profile, DefaultRegion)
+}
+
+func endpointOfAWS(region string) *url.URL {
+	host := "s3." + region + ".amazonaws.com"
+	if strings.HasPrefix(region, "cn-") {
+		host += ".cn"
+	}
+	return &url.URL{Scheme: "https", Host: host}
 }
 
 // newClient sets what keeps minio-go to one request for a call: the region, so that it does not ask for the bucket's,
@@ -183,6 +209,9 @@ func parseEndpoint(setting, endpoint string) (*url.URL, error) {
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
+
+// CredentialsSeen implements remote.Credentialed.
+func (s *Store) CredentialsSeen() string { return s.keys.fingerprint() }
 
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return s.info }

@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"mime"
@@ -11,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/codestory/codestoryd/remote"
 )
 
 // expectContinueFrom is the size of a body, in bytes, from which on the server is asked before it is sent. Who is
@@ -26,21 +26,23 @@ type transport struct {
 	skew atomic.Int64 // the server's clock less ours at the last refusal, in nanoseconds
 }
 
-// newTransport sends to the servers themselves, or by the proxy that the environment names. HTTP/2 is left off: all
-// uploads would share one connection.
-func newTransport(limiter *remote.Limiter, stall time.Duration) *transport {
+// newTransport sends to the servers themselves, or by the proxies in the options. HTTP/2 is left off: all uploads would
+// share one connection.
+func newTransport(opts Options, roots *x509.CertPool) *transport {
+	stall := opts.stall
 	if stall == 0 {
 		stall = defaultStall
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &transport{base: &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy:           opts.Proxies.forRequest(),
+		TLSClientConfig: &tls.Config{RootCAs: roots},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return newConn(c, limiter, stall), nil
+			return newConn(c, opts.Limiter, stall), nil
 		},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: 2 * time.Second,
