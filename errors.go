@@ -75,4 +75,8 @@ var (
 	ErrCursor = errors.New("not a cursor of this list")
 	// ErrNoLinks: the store cannot make links; the daemon serves the bytes itself.
 	ErrNoLinks = errors.New("the store makes no links")
+	// ErrNoForms: the store takes no posted forms; the daemon takes them itself.
+	ErrNoForms = errors.New("the store takes no forms")
+	// ErrNotOurs: it was stored by somebody else, and is not touched.
+	ErrNotOurs = errors.New("stored by somebody else")
 )

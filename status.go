@@ -156,6 +156,18 @@ type Link struct {
 	PlayURL       *string   `json:"play_url"`
 }
 
+// MaxFormBytes is the largest file that a form takes: 500 MiB, as the contract has it.
+const MaxFormBytes = 500 << 20
+
+// UploadForm is what POST …/audio/upload-url answers: where and with which fields a browser posts a file, as
+// multipart/form-data with the file in the last field, which is called "file".
+type UploadForm struct {
+	URL       string            `json:"url"`
+	Fields    map[string]string `json:"fields"`
+	ExpiresIn int64             `json:"expires_in"` // seconds
+	MaxBytes  int64             `json:"max_bytes"`
+}
+
 // QueueItem is one file that waits, as GET /api/queue and `queue ls --json` list it.
 type QueueItem struct {
 	Path        string     `json:"path"`

@@ -30,6 +30,7 @@ type Services struct {
 	Library Library
 	Access  Access
 	Queue   Queue
+	Editor  Editor
 	Monitor Monitor
 }
 
@@ -38,6 +39,7 @@ type server struct {
 	lib     Library
 	access  Access
 	queue   Queue
+	editor  Editor
 	monitor Monitor
 	public  url.URL
 	log     *slog.Logger
@@ -48,8 +50,9 @@ type server struct {
 // New makes the handler of the whole API. It starts nothing and owns nothing.
 func New(services Services, opts Options) http.Handler {
 	s := &server{
-		lib: services.Library, access: services.Access, queue: services.Queue, monitor: services.Monitor,
-		log: opts.Logger, version: opts.Version,
+		lib: services.Library, access: services.Access, queue: services.Queue, editor: services.Editor,
+		monitor: services.Monitor,
+		log:     opts.Logger, version: opts.Version,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

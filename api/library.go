@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -71,6 +72,21 @@ type Queue interface {
 	Drop(ctx context.Context, path string) error
 	// Pause begins no uploads until it is told otherwise, restarts included.
 	Pause(ctx context.Context, paused bool) error
+}
+
+// Editor changes what is stored of a story.
+type Editor interface {
+	// Delete takes the story out of the queue and deletes the objects that this daemon stored of it, or signed a form
+	// for. That is durable when it returns nil: while the store does not answer the objects are still there, and deleted
+	// as soon as it does. Files on this machine stay, and are not uploaded again until they change; with local they are
+	// removed too. The error wraps codestory.ErrNotOurs where all of the story was stored by others.
+	Delete(ctx context.Context, id codestory.StoryID, local bool) error
+	// SignForm makes a form of the store, by which whoever holds it may post one audio/mpeg of 1 to codestory.MaxFormBytes bytes
+	// to the path. It returns its true end. codestory.ErrNoForms means that the store takes none: what is posted to the
+	// API goes to Receive.
+	SignForm(ctx context.Context, path codestory.Path, lifetime time.Duration) (url string, fields map[string]string, expires time.Time, err error)
+	// Receive stores all that r holds at the path, or nothing where reading it fails: that error is returned as it is.
+	Receive(ctx context.Context, path codestory.Path, r io.Reader) error
 }
 
 // Monitor says how the daemon is.

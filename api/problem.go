@@ -34,7 +34,9 @@ var (
 	errNotFound    = newProblem(http.StatusNotFound, "not_found", "there is no such thing here")
 	errUnavailable = newProblem(http.StatusServiceUnavailable, "storage_unavailable", "storage temporarily unavailable")
 	errChanging    = newProblem(http.StatusServiceUnavailable, "file_changing", "the file is being written: ask again")
-	errCursor      = badRequest("invalid_cursor", "cursor is not a next_cursor of this list: start again without it")
+	errNotOurs     = newProblem(http.StatusConflict, "not_ours",
+		"all of this story was stored by another program, whose objects this daemon does not delete: use that program, or an S3 client")
+	errCursor = badRequest("invalid_cursor", "cursor is not a next_cursor of this list: start again without it")
 )
 
 // retryAfterSeconds is when a client may ask again that met a store which does not answer.
@@ -53,6 +55,8 @@ func problemOf(err error) (p *Problem, internal bool) {
 		return errUnavailable, false
 	case errors.Is(err, codestory.ErrChanged):
 		return errChanging, false
+	case errors.Is(err, codestory.ErrNotOurs):
+		return errNotOurs, false
 	case errors.Is(err, codestory.ErrCursor):
 		return errCursor, false
 	default:

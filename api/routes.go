@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -21,6 +22,8 @@ func (s *server) routes(router *httprouter.Router) {
 	s.read(router, "/api/storage/stories", s.signedIn(s.stories))
 	const story = "/api/storage/stories/:id"
 	s.read(router, story, s.ofStory(s.story))
+	s.handle(router, http.MethodDelete, story, s.managed(s.deleteStory))
+	s.handle(router, http.MethodPost, story+"/audio/upload-url", s.managed(s.uploadURL))
 	s.read(router, story+"/metadata", s.ofStory(s.metadata))
 	s.read(router, story+"/audio", s.ofStory(s.audio))
 	s.read(router, story+"/audio/stream", s.ofStory(s.stream))
@@ -33,6 +36,7 @@ func (s *server) routes(router *httprouter.Router) {
 
 	s.read(router, "/play/*path", s.play)
 	s.read(router, "/feed/:file", s.feed)
+	s.handle(router, http.MethodPost, formRoute+"*path", s.receiveForm)
 
 	s.read(router, "/api/queue", s.managed(s.listQueue))
 	s.handle(router, http.MethodPost, "/api/queue/:action", s.managed(s.operateQueue))
@@ -94,10 +98,11 @@ const (
 	bodyTimeout  = 10 * time.Second
 )
 
-// limitBody bounds the size of a request's body and the time it may take. The daemon takes no large ones.
+// limitBody bounds the size of a request's body and the time it may take. The daemon takes no large ones but by forms,
+// which look after that themselves.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
+		if r.ContentLength != 0 && !strings.HasPrefix(r.URL.Path, formRoute) {
 			// A writer without deadlines, as in tests, has no slow client either.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)

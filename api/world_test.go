@@ -36,6 +36,7 @@ type world struct {
 	lib     *library
 	access  *access
 	queue   *waiting
+	editor  *editor
 	monitor *monitor
 	handler http.Handler
 	public  string // base URL
@@ -46,6 +47,7 @@ type world struct {
 // newFakes makes a world without sockets, for tests in a bubble of synctest too.
 func newFakes(t *testing.T, opts api.Options) *world {
 	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, log: &syncBuffer{}}
+	w.editor = &editor{lib: w.lib}
 	w.access = &access{tokens: map[string]codestory.Token{
 		ownerToken: {Name: "owner", Scope: codestory.ScopeManage},
 		aliceToken: {Name: "phone", User: "alice", Scope: codestory.ScopePlay},
@@ -62,7 +64,7 @@ func newFakes(t *testing.T, opts api.Options) *world {
 }
 
 func (w *world) services() api.Services {
-	return api.Services{Library: w.lib, Access: w.access, Queue: w.queue, Monitor: w.monitor}
+	return api.Services{Library: w.lib, Access: w.access, Queue: w.queue, Editor: w.editor, Monitor: w.monitor}
 }
 
 // newWorld makes a world that is served on a loopback port, with a store on another.
@@ -166,7 +168,17 @@ func (w *world) raw(text string) *http.Response {
 
 // record answers a request without a socket.
 func (w *world) record(method, target, token string) *httptest.ResponseRecorder {
-	req := httptest.NewRequestWithContext(w.t.Context(), method, target, nil)
+	return w.serve(httptest.NewRequestWithContext(w.t.Context(), method, target, nil), token)
+}
+
+// recordBody is record with a body of that type, for whoever has no token.
+func (w *world) recordBody(method, target string, body io.Reader, contentType string) *httptest.ResponseRecorder {
+	req := httptest.NewRequestWithContext(w.t.Context(), method, target, body)
+	req.Header.Set("Content-Type", contentType)
+	return w.serve(req, "")
+}
+
+func (w *world) serve(req *http.Request, token string) *httptest.ResponseRecorder {
 	req.Host, req.URL.Host, req.URL.Scheme = "localhost", "", ""
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)

@@ -51,6 +51,7 @@ type Options struct {
 	Version     string                     // of the program, for Status
 	Address     string                     // that the API is served at, for Status
 	Problems    func() []codestory.Problem // of what the caller wired, for Status; nil has none
+	Spool       string                     // folder for what is received until it is stored; "" is the system's for temporary files
 }
 
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
@@ -62,9 +63,11 @@ type Daemon struct {
 	queue   *queue.Queue
 	remote  remote.Store
 	gate    *gate
+	running running
 	uploads uploads
 	absent  absences
 	twins   twins
+	spool   string
 
 	database databaseTrouble
 
@@ -86,7 +89,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store,
 		concurrency: opts.Concurrency,
 		log:         log.With("component", "upload"),
-		version:     opts.Version, address: opts.Address, problems: opts.Problems,
+		version:     opts.Version, address: opts.Address, problems: opts.Problems, spool: opts.Spool,
 		started: time.Now().Round(0),
 	}
 	if d.problems == nil {

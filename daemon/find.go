@@ -20,6 +20,11 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	if d.absent.has(path) {
 		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
+	if removed, err := d.queue.Removed(path); err != nil {
+		return err
+	} else if removed {
+		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+	}
 	if !d.gate.reads() {
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	}
@@ -27,7 +32,7 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	defer cancel()
 	object, err := d.remote.Stat(ctx, path.Key())
 	if errors.Is(err, codestory.ErrNotFound) {
-		d.absent.add(path)
+		d.noteAbsent(path)
 	}
 	if err != nil {
 		return d.unanswered(ctx, err)
@@ -39,6 +44,13 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 		}
 	}
 	return d.queue.Found(path, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}, metadata)
+}
+
+// noteAbsent keeps the store's answer that it has no such object, unless somebody may be posting it.
+func (d *Daemon) noteAbsent(path codestory.Path) {
+	if posting, err := d.queue.FormSigned(path); err == nil && !posting {
+		d.absent.add(path)
+	}
 }
 
 // findStory asks the store for a story that nothing is known of here: for its metadata first, which says whose it is.

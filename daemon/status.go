@@ -24,8 +24,9 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote.Message = text(v.message)
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree))
-	return s, nil
+	removals, err := d.removalProblems()
+	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals)
+	return s, err
 }
 
 // OfflineStatus describes what the database holds, which is all there is to say while no daemon runs.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -128,6 +129,9 @@ func (v storyView) state(files []codestory.File) codestory.StoryState {
 			here++
 		}
 	}
+	for range v.keptHere() {
+		here++
+	}
 	switch {
 	case len(files) > 0 && synced == len(files):
 		return codestory.StorySynced
@@ -137,6 +141,20 @@ func (v storyView) state(files []codestory.File) codestory.StoryState {
 		return codestory.StoryWaiting
 	default:
 		return codestory.StoryMissing
+	}
+}
+
+// keptHere yields the files that are left out, and play from this machine all the same.
+func (v storyView) keptHere() iter.Seq[codestory.Path] {
+	return func(yield func(codestory.Path) bool) {
+		for _, f := range v.files {
+			if f.State != codestory.LeftOut {
+				continue
+			}
+			if _, here := v.here(codestory.Path(f.Path)); here && !yield(codestory.Path(f.Path)) {
+				return
+			}
+		}
 	}
 }
 
@@ -152,14 +170,18 @@ func (v storyView) chapters(files []codestory.File) []codestory.Chapter {
 			Path: codestory.ChapterPath(v.story.ID, c.Number), State: codestory.Missing,
 		}
 	}
-	for _, f := range files {
-		n := f.Path.Chapter()
-		if n == 0 {
-			continue
+	note := func(path codestory.Path, state codestory.FileState) {
+		if n := path.Chapter(); n > 0 {
+			c := byNumber[n]
+			c.Number, c.Path, c.State = n, path, state
+			byNumber[n] = c
 		}
-		c := byNumber[n]
-		c.Number, c.Path, c.State = n, f.Path, f.State
-		byNumber[n] = c
+	}
+	for _, f := range files {
+		note(f.Path, f.State)
+	}
+	for path := range v.keptHere() {
+		note(path, codestory.LeftOut)
 	}
 	chapters := make([]codestory.Chapter, 0, len(byNumber))
 	for _, n := range slices.Sorted(maps.Keys(byNumber)) {

@@ -16,7 +16,7 @@ const (
 )
 
 // sweep clears away, every minute until ctx ends, what nothing else comes back to: records of files that are gone,
-// and uploads in parts that nobody will go on with.
+// uploads in parts that nobody will go on with, and objects of deleted stories.
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -27,6 +27,11 @@ func (d *Daemon) sweep(ctx context.Context) {
 		}
 		if err := d.abortAbandoned(ctx, aborted); err != nil && ctx.Err() == nil {
 			d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)
+		}
+		if d.gate.reads() {
+			if err := d.removeObjects(ctx, ""); err != nil && ctx.Err() == nil {
+				d.log.Warn("objects of deleted stories could not be deleted; it is tried again", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -126,6 +126,8 @@ func (d *Daemon) awaitDir(ctx context.Context) error {
 // settle uploads the claimed version and writes down what came of it. While that cannot be written the claim stays
 // open, so that nothing is uploaded twice for it; and so it does for good where the database is damaged.
 func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) error {
+	ctx, done := d.running.begin(ctx, claim.Path)
+	defer done()
 	object, err := d.store(ctx, claim)
 	outcome := d.conclude(ctx, claim, permit, object, err)
 	err = d.surely(ctx, outcome)
@@ -138,6 +140,8 @@ func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit)
 var (
 	// errGone: the file is not there any more, or not to be uploaded any more.
 	errGone = errors.New("the file is gone")
+	// errSuperseded: there is a newer version, or nobody wants this one any more.
+	errSuperseded = errors.New("this version is not to be uploaded any more")
 	// errUnchanged: the file was touched, and its bytes are those that the store has.
 	errUnchanged = errors.New("the store has these bytes already")
 )
@@ -153,7 +157,7 @@ func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permi
 	case err == nil:
 		permit.succeeded()
 		return func() error { return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}) }
-	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing):
+	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing), errors.Is(err, errSuperseded):
 		permit.giveBack()
 		return release
 	case errors.Is(err, errUnchanged):
@@ -206,6 +210,11 @@ func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit,
 
 // store puts the claimed version into the store.
 func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, error) {
+	if current, err := claim.Current(); err != nil {
+		return remote.Object{}, &readError{err}
+	} else if !current {
+		return remote.Object{}, errSuperseded
+	}
 	f, err := d.open(ctx, claim)
 	if err != nil {
 		return remote.Object{}, err

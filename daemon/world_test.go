@@ -28,8 +28,9 @@ const (
 
 // scripted is a store in memory that answers as its script says.
 type scripted struct {
-	check func() error                                // what Check answers; nil is well
-	put   func(ctx context.Context, key string) error // what Put answers after its bytes were read; nil is well
+	check  func() error                                // what Check answers; nil is well
+	put    func(ctx context.Context, key string) error // what Put answers after its bytes were read; nil is well
+	remove func(key string) error                      // what Remove answers for the key; nil is well
 
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -106,6 +107,26 @@ func (s *scripted) Put(ctx context.Context, key string, src remote.Source, _ rem
 	}
 	s.store(key, string(b))
 	return describeBytes(key, b), nil
+}
+
+func (s *scripted) Remove(_ context.Context, keys []string) error {
+	refused := &remote.RemoveError{Failed: map[string]error{}}
+	for _, key := range keys {
+		s.called("remove " + key)
+		if s.remove != nil {
+			if err := s.remove(key); err != nil {
+				refused.Failed[key] = err
+				continue
+			}
+		}
+		s.mu.Lock()
+		delete(s.objects, key)
+		s.mu.Unlock()
+	}
+	if len(refused.Failed) > 0 {
+		return refused
+	}
+	return nil
 }
 
 func describeBytes(key string, b []byte) remote.Object {

@@ -188,6 +188,17 @@ func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
 	return paths
 }
 
+// Current reports whether this version is still the one to upload: no newer one was settled, and no person has dropped
+// the file or deleted its story.
+func (c *Claim) Current() (current bool, err error) {
+	err = c.q.view(func(tx *bolt.Tx) error {
+		r, ok, err := getRecord(tx, string(c.Path))
+		current = ok && r.generation == c.generation
+		return err
+	})
+	return current, err
+}
+
 // Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.
 func (c *Claim) Done(object Stored) error {
 	return c.settle(func(ch *change, r record, now time.Time) error {

@@ -58,7 +58,7 @@ var (
 	bucketDestinations = []byte("destinations") // name → number
 	bucketFound        = []byte("found")        // path → ""; objects in the index that others stored
 	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
-	bucketRemovals     = []byte("removals")     // path → destination, time, whether once; objects to be deleted
+	bucketRemovals     = []byte("removals")     // path → destination, times, whether once; objects to be deleted
 )
 
 var (

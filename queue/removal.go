@@ -18,21 +18,20 @@ import (
 // back any more. That is when every form that was signed for it has expired, and every request that was cut off has
 // ended at the store too.
 
-// ErrNotOurs: all that is known of the story was stored by others, whose objects are not deleted.
-var ErrNotOurs = errors.New("this daemon stored nothing of it")
-
 // lingering is how long a store may take over a request that was cut off.
 const lingering = 2 * time.Minute
 
 // removal is an entry of its bucket.
 type removal struct {
 	destination uint64
-	until       int64 // when it is done for the second time, in nanoseconds since 1970
+	since       int64 // when a person asked for it, in nanoseconds since 1970
+	until       int64 // when it is done for the second time, likewise
 	once        bool  // it was done for the first time
 }
 
 func (r removal) encode() []byte {
 	b := binary.AppendUvarint(nil, r.destination)
+	b = binary.AppendVarint(b, r.since)
 	b = binary.AppendVarint(b, r.until)
 	if r.once {
 		return append(b, 1)
@@ -42,7 +41,7 @@ func (r removal) encode() []byte {
 
 func decodeRemoval(b []byte) (removal, error) {
 	d := decoder{rest: b}
-	r := removal{destination: d.uvarint(), until: d.varint()}
+	r := removal{destination: d.uvarint(), since: d.varint(), until: d.varint()}
 	if d.bad || len(d.rest) != 1 || d.rest[0] > 1 {
 		return removal{}, fmt.Errorf("%w: a removal does not decode", ErrDamaged)
 	}
@@ -53,7 +52,7 @@ func decodeRemoval(b []byte) (removal, error) {
 // Delete takes a story out of the queue and the index, for that reason. Files of it that are on this machine are
 // ignored until they change; of the others nothing is known any more. What this daemon stored of it, or signed a form
 // for, is listed by Removals from now on. Uploads of it that are under way go on until their caller cuts them.
-// The error wraps codestory.ErrNotFound where nothing is known of the story, ErrNotOurs where all of it is others'.
+// The error wraps codestory.ErrNotFound where nothing is known of the story, codestory.ErrNotOurs where all of it is others'.
 func (q *Queue) Delete(id codestory.StoryID, reason string) error {
 	now := time.Now().Round(0)
 	err := q.commit(func(ch *change) error {
@@ -92,7 +91,7 @@ func (d *deletion) run() error {
 		}
 	}
 	if d.ours == 0 && d.others > 0 {
-		return fmt.Errorf("story %s: %w", d.id, ErrNotOurs)
+		return fmt.Errorf("story %s: %w", d.id, codestory.ErrNotOurs)
 	}
 	return d.ch.dropEmptyStory(d.id)
 }
@@ -134,7 +133,8 @@ func (d *deletion) remove(path string) error {
 	} else if form.destination == d.ch.destination {
 		until = max(until, form.until)
 	}
-	return d.ch.tx.Bucket(bucketRemovals).Put([]byte(path), removal{destination: d.ch.destination, until: until}.encode())
+	entry := removal{destination: d.ch.destination, since: d.now.UnixNano(), until: until}
+	return d.ch.tx.Bucket(bucketRemovals).Put([]byte(path), entry.encode())
 }
 
 // pathsOf are the keys with the prefix.
@@ -216,18 +216,23 @@ func (q *Queue) Removed(path codestory.Path) (removed bool, err error) {
 	return removed, err
 }
 
-// RemovalsWaiting counts the objects that are to be deleted and, as far as is known, are still in the store.
-func (q *Queue) RemovalsWaiting() (n int, err error) {
+// RemovalsWaiting counts the objects that are to be deleted and, as far as is known, are still in this destination. It
+// also says since when the first of them is.
+func (q *Queue) RemovalsWaiting() (n int, since time.Time, err error) {
 	err = q.view(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketRemovals).ForEach(func(_, v []byte) error {
 			entry, err := decodeRemoval(v)
-			if err == nil && !entry.once {
-				n++
+			if err != nil || entry.once || entry.destination != q.destination {
+				return err
 			}
-			return err
+			n++
+			if asked := unixTime(entry.since); since.IsZero() || asked.Before(since) {
+				since = asked
+			}
+			return nil
 		})
 	})
-	return n, err
+	return n, since, err
 }
 
 // overtaken ends what is noted of the object of the path, which is the daemon's own now, and of a version that is wanted.
@@ -285,4 +290,28 @@ func (q *Queue) FormSigned(path codestory.Path) (signed bool, err error) {
 		return err
 	})
 	return signed, err
+}
+
+// replacedByForm is why a file on this machine is not uploaded after another one was posted in its place.
+const replacedByForm = "an uploaded file has taken its place in the store"
+
+// Received records an object that was posted by a form. A file of that name on this machine stays, and is ignored until
+// it changes.
+func (q *Queue) Received(path codestory.Path, object Stored) error {
+	now := time.Now().Round(0)
+	return q.commit(func(ch *change) error {
+		old, had, err := getRecord(ch.tx, string(path))
+		if err != nil {
+			return err
+		}
+		generation := old.generation + 1
+		next := record{state: stateSynced, generation: generation, stored: object.record(ch.destination, generation, now)}
+		if old.version != (codestory.Version{}) {
+			next.state, next.version, next.since, next.reason = stateIgnored, old.version, now.UnixNano(), replacedByForm
+		}
+		if err := ch.put(string(path), old, had, next); err != nil {
+			return err
+		}
+		return errors.Join(ch.overtaken(string(path)), ch.noteStory(path.Story(), nil, now))
+	})
 }

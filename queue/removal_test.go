@@ -58,7 +58,7 @@ func TestDelete(t *testing.T) {
 	for _, r := range list {
 		must(t, r.Done())
 	}
-	if n, err := q.RemovalsWaiting(); n != 0 || err != nil {
+	if n, _, err := q.RemovalsWaiting(); n != 0 || err != nil {
 		t.Errorf("%d removals wait, %v", n, err)
 	}
 
@@ -152,7 +152,7 @@ func TestDeleteOurs(t *testing.T) {
 	q := open(t)
 	theirs, posted := codestory.ChapterPath(storyA, 1), codestory.StoryAudioPath(storyA)
 	must(t, q.Found(theirs, put(1, 10), nil))
-	if err := q.Delete(storyA, deleted); !errors.Is(err, queue.ErrNotOurs) {
+	if err := q.Delete(storyA, deleted); !errors.Is(err, codestory.ErrNotOurs) {
 		t.Fatalf("deleting what is others': %v", err)
 	}
 	if f := file(t, q, theirs); f.State != codestory.Synced {

@@ -36,7 +36,7 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("migrated: %+v, want %+v", got, want)
 	}
 	must(t, q.Found(codestory.StoryAudioPath(storyB), put(1, 10), nil))
-	if err := q.Delete(storyB, "deleted"); !errors.Is(err, queue.ErrNotOurs) {
+	if err := q.Delete(storyB, "deleted"); !errors.Is(err, codestory.ErrNotOurs) {
 		t.Errorf("deleting what another stored: %v", err)
 	}
 }

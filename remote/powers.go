@@ -92,9 +92,6 @@ type PutLinker interface {
 	PutLink(ctx context.Context, req PutLinkRequest) (Link, error)
 }
 
-// MaxFormBytes is the most that a form of the daemon takes.
-const MaxFormBytes = 500 << 20
-
 // FormRequest says what a form is for. Each of its fields is a condition, which the store enforces.
 type FormRequest struct {
 	Key         string

@@ -78,11 +78,11 @@ func (p *program) runDaemon(c config) (err error) {
 	d := daemon.New(tree, q, store, daemon.Options{
 		Concurrency: c.concurrency,
 		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
-		Logger:      log, Version: version(), Address: door.address(),
+		Logger:      log, Version: version(), Address: door.address(), Spool: c.dataDir,
 		Problems: func() []codestory.Problem { return append(door.problems(), keys.Problems()...) },
 	})
 	handler := api.New(
-		api.Services{Library: d, Access: keys, Queue: d, Monitor: d},
+		api.Services{Library: d, Access: keys, Queue: d, Editor: d, Monitor: d},
 		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version()},
 	)
 	if err := door.announce(c.dataDir, d.Started()); err != nil {

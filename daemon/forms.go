@@ -1,0 +1,84 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
+)
+
+// SignForm makes a form of the store for one audio file. That it was is durable before anybody gets it: what is posted
+// is this daemon's own from then on. codestory.ErrNoForms means that the store takes none.
+func (d *Daemon) SignForm(ctx context.Context, path codestory.Path, lifetime time.Duration) (url string, fields map[string]string, expires time.Time, err error) {
+	if err := d.removeBefore(ctx, path); err != nil {
+		return "", nil, time.Time{}, err
+	}
+	if err := d.queue.SignForm(path, time.Now().Add(lifetime+time.Second)); err != nil {
+		return "", nil, time.Time{}, err
+	}
+	signer, ok := d.remote.(remote.FormSigner)
+	if !ok {
+		return "", nil, time.Time{}, codestory.ErrNoForms
+	}
+	form, err := signer.Form(ctx, remote.FormRequest{
+		Key: path.Key(), ContentType: path.ContentType(), MinBytes: 1, MaxBytes: codestory.MaxFormBytes, Expires: lifetime,
+	})
+	if err != nil {
+		return "", nil, time.Time{}, d.unanswered(ctx, err)
+	}
+	return form.URL, form.Fields, form.Expires, nil
+}
+
+// removeBefore makes sure that the object of a deleted story has left the store before something is stored in its place.
+func (d *Daemon) removeBefore(ctx context.Context, path codestory.Path) error {
+	removed, err := d.queue.Removed(path)
+	if err != nil || !removed {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	if err := d.removeObjects(ctx, path.Story()); err != nil {
+		return fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Receive stores all that r holds at the path, or nothing where reading it fails: that error is returned as it is.
+func (d *Daemon) Receive(ctx context.Context, path codestory.Path, r io.Reader) error {
+	tracked := &readErrors{r: r}
+	src, err := remote.Spool(ctx, d.spool, tracked, -1, codestory.MaxFormBytes)
+	if tracked.err != nil {
+		return tracked.err
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = src.Close() }()
+	if !d.gate.reads() {
+		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
+	}
+	object, err := d.remote.Put(ctx, path.Key(), src, remote.PutOptions{ContentType: path.ContentType()})
+	if err != nil {
+		return d.unanswered(ctx, err)
+	}
+	return d.queue.Received(path, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5})
+}
+
+// readErrors remembers why its reader failed.
+type readErrors struct {
+	r   io.Reader
+	err error
+}
+
+func (r *readErrors) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
