@@ -46,8 +46,9 @@ var arrows = map[string]allowed{
 		tests: []string{"remote/remotetest"},
 	},
 	"remote/remotetest": {code: []string{".", "remote"}},
-	// A program of its own, that measures the daemon as a user runs it.
+	// Programs of their own, that measure the daemon as a user runs it.
 	"remote/remotetest/latency": {},
+	"remote/remotetest/peers":   {code: []string{".", "api/client", "remote/remotetest"}},
 	"api/client":                {code: []string{".", "api"}},
 	"api/feed":                  {},
 	"daemon": {
@@ -73,7 +74,8 @@ var libraries = map[string]allowed{
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
-	"github.com/minio/minio-go/v7/...":    {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency"}, tests: []string{"cmd/codestoryd"}},
+	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency",
+		"remote/remotetest/peers"}, tests: []string{"cmd/codestoryd"}},
 	"github.com/mmcdole/gofeed":           {tests: []string{"api", "api/feed"}}, // a parser of another house
 	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}},   // a server for its backends
 	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
@@ -163,8 +165,8 @@ func importFault(dir string, isTest bool, imported string, arrows, libraries map
 		return "every build is without cgo"
 	case isInternal && isTest && internal == dir:
 		return ""
-	case isInternal && !isTest && strings.HasSuffix(internal, "test"):
-		return "only tests import it"
+	case isInternal && !isTest && strings.HasSuffix(internal, "test") && path.Dir(dir) != internal:
+		return "only tests import it" // and the programs below it
 	case isInternal:
 		if rule := arrows[dir]; slices.Contains(rule.code, internal) || isTest && slices.Contains(rule.tests, internal) {
 			return ""

@@ -64,22 +64,36 @@ func exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// build makes the binary appear whole: go install works in a folder beside it.
+// build makes the binary appear whole, from a module of its own beside it that requires the program's. Unlike go install
+// that needs no list of all versions, which not every module proxy gives.
 func (p Program) build(ctx context.Context, binary string) error {
 	work, err := os.MkdirTemp(filepath.Dir(binary), "build-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	cmd := exec.CommandContext(ctx, "go", "install", p.Package+"@"+p.Version)
-	cmd.Dir = work
-	// What belongs to the build of the tests is not for that of the program: flags, a workspace, another platform.
-	cmd.Env = append(withoutEnv(os.Environ(), "GOFLAGS", "GOWORK", "GOOS", "GOARCH"), "GOWORK=off", "GOBIN="+work)
-	endsWithParent(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	built := filepath.Join(work, filepath.Base(binary))
+	for _, args := range [][]string{
+		{"mod", "init", "build"},
+		{"mod", "edit", "-require=" + p.module() + "@" + p.Version},
+		{"build", "-mod=mod", "-o", built, p.Package},
+	} {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = work
+		// What belongs to the build of the tests is not for that of the program: flags, a workspace, another platform.
+		cmd.Env = append(withoutEnv(os.Environ(), "GOFLAGS", "GOWORK", "GOOS", "GOARCH"), "GOWORK=off")
+		endsWithParent(cmd)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+		}
 	}
-	return os.Rename(filepath.Join(work, filepath.Base(binary)), binary)
+	return os.Rename(built, binary)
+}
+
+// module is the path of the module that the package is in, which is at the root of it or below cmd.
+func (p Program) module() string {
+	module, _, _ := strings.Cut(p.Package, "/cmd/")
+	return module
 }
 
 func withoutEnv(env []string, names ...string) []string {
