@@ -49,6 +49,9 @@ func (d *Daemon) sweepRecords() error {
 		return err
 	}
 	for _, path := range slices.Concat(settling, others) {
+		if !d.tree.Original() { // what is missing in another directory may be back with the first
+			break
+		}
 		if _, err := d.tree.Stat(codestory.Path(path)); errors.Is(err, codestory.ErrNotFound) {
 			if err := d.queue.Vanished(path); err != nil {
 				return err

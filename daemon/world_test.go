@@ -171,7 +171,6 @@ func newWorld(t *testing.T, store *scripted, opts Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = tree.Close() })
 	file := filepath.Join(t.TempDir(), "db")
 	q, err := queue.Open(file, store.Info().Destination(), queue.Options{})
 	if err != nil {

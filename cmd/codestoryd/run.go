@@ -44,7 +44,6 @@ func (p *program) runDaemon(c config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer closing(&err, tree.Close)
 	if err := makeDataDir(c.dataDir); err != nil {
 		return err
 	}

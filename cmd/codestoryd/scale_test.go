@@ -39,7 +39,6 @@ func makeTree(t *testing.T, dir string, n int, settled func([]queue.Change)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tree.Close()
 	for made, s := 0, 0; made < n; s++ {
 		id := codestory.StoryID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", s))
 		if err := os.MkdirAll(filepath.Join(dir, string(id), "chapters"), 0o777); err != nil {

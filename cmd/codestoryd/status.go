@@ -159,7 +159,6 @@ func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncate
 	if openErr != nil {
 		return nil, false, openErr
 	}
-	defer func() { _ = tree.Close() }()
 	offline := c.withDatabase(func(q *queue.Queue) (err error) {
 		list, err = q.Ignored(maxIgnored)
 		return err

@@ -40,7 +40,10 @@ func (s *session) follow(ctx context.Context) error {
 func (s *session) event(event fsnotify.Event) {
 	name := s.relative(event.Name)
 	if name == "" {
-		if event.Has(fsnotify.Remove | fsnotify.Rename | fsnotify.Chmod) {
+		switch {
+		case event.Op&(fsnotify.Remove|fsnotify.Rename) != 0:
+			signal(s.gone)
+		case event.Has(fsnotify.Chmod):
 			signal(s.look)
 		}
 		return
@@ -81,6 +84,6 @@ func (s *session) file(name string, info os.FileInfo) {
 
 // relative is the name in the tree of what an event is about; "" for the root.
 func (s *session) relative(name string) string {
-	name = strings.TrimPrefix(name, s.w.tree.dir)
+	name = strings.TrimPrefix(name, s.dirs.base)
 	return strings.TrimPrefix(filepath.ToSlash(name), "/")
 }

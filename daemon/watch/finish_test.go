@@ -255,7 +255,6 @@ func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
 // of a piece.
 func TestAFileThatIsWrittenAgainAndAgainIsNotStarved(t *testing.T) {
 	t.Parallel()
-	needLeases(t)
 	bubble(t, time.Second, func(r *rig, name string) {
 		f, err := os.OpenFile(r.path(name), os.O_WRONLY|os.O_APPEND, 0)
 		if err != nil {

@@ -133,11 +133,6 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := tree.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	r := &rig{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
 	opts := Options{Settle: settle, ScanEvery: time.Hour, Logger: slog.New(slog.NewTextHandler(r.log, nil))}
 	for _, c := range change {

@@ -35,6 +35,7 @@ type session struct {
 	newDirs *dirQueue
 	rescan  chan struct{} // holds a token while a scan is asked for
 	look    chan struct{} // holds a token when the root may be gone
+	gone    chan struct{} // holds a token when it is, though another may be in its place
 
 	mu        sync.Mutex
 	uncovered bool // there are directories that could not be watched
@@ -49,6 +50,7 @@ func (w *Watcher) runSession(ctx context.Context) error {
 		newDirs: newDirQueue(),
 		rescan:  make(chan struct{}, 1),
 		look:    make(chan struct{}, 1),
+		gone:    make(chan struct{}, 1),
 	}
 	n, err := w.notify()
 	if err != nil {
@@ -57,7 +59,7 @@ func (w *Watcher) runSession(ctx context.Context) error {
 		defer w.setSession(nil)
 		return all(ctx, s.scanAgain, s.watchRoot)
 	}
-	s.dirs = newDirs(n, w.tree.dir)
+	s.dirs = newDirs(n, w.tree.Dir())
 	w.setSession(s)
 	defer w.setSession(nil)
 
@@ -97,6 +99,8 @@ func (s *session) watchRoot(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		case <-s.look:
+		case <-s.gone: // it may have been made anew with the inode of the old one, which looks the same
+			return errRootGone
 		}
 		if err := s.w.tree.Check(); err != nil {
 			return fmt.Errorf("%w: %w", errRootGone, err)

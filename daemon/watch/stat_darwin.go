@@ -33,3 +33,11 @@ func unlinked(info os.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 0
 }
+
+// born is when the directory that info describes was made.
+func born(_ string, info os.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Birthtimespec.Nano()
+	}
+	return 0
+}

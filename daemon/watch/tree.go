@@ -3,104 +3,15 @@ package watch
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
 )
-
-// ErrDirMissing is wrapped where the output directory itself is gone, replaced or unreadable. It says nothing about
-// the files in it: they may be back with it.
-var ErrDirMissing = errors.New("the output directory cannot be read")
-
-// Tree is the output directory. It is only read, and only through a handle that no name can leave. All methods may
-// be called at the same time.
-type Tree struct {
-	dir string // absolute, without symlinks
-
-	mu   sync.RWMutex
-	root *os.Root
-	info os.FileInfo // of root
-}
-
-// OpenTree opens the directory, which has to be there. Its errors are sentences for people. The caller closes.
-func OpenTree(dir string) (*Tree, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("finding the output directory %s: %w", dir, err)
-	}
-	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = resolved
-	}
-	root, info, err := openDir(abs)
-	if err != nil {
-		return nil, err
-	}
-	return &Tree{dir: abs, root: root, info: info}, nil
-}
-
-// openDir opens the directory and makes sure that it can be read.
-func openDir(dir string) (*os.Root, os.FileInfo, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, nil, dirError(dir, err)
-	}
-	if !info.IsDir() {
-		return nil, nil, dirError(dir, errors.New("it is not a directory: name another one, or move it away"))
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, dirError(dir, err)
-	}
-	if info, err = readable(root); err != nil {
-		_ = root.Close()
-		return nil, nil, dirError(dir, err)
-	}
-	return root, info, nil
-}
-
-func readable(root *os.Root) (os.FileInfo, error) {
-	info, err := root.Stat(".")
-	if err != nil {
-		return nil, err
-	}
-	d, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	if _, err := d.Readdirnames(1); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return info, nil
-}
-
-func dirError(dir string, err error) error {
-	err = cause(err)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %s: %w: give this user the right to read it", ErrDirMissing, dir, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrDirMissing, dir, err)
-}
-
-// Close lets go of the directory. Files opened from it stay open.
-func (t *Tree) Close() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.root.Close(); err != nil {
-		return fmt.Errorf("closing the output directory: %w", err)
-	}
-	return nil
-}
-
-// Dir is the directory's absolute path, without symlinks.
-func (t *Tree) Dir() string { return t.dir }
 
 // Stat is the version of the file at path. The error wraps codestory.ErrNotFound where there is none, where it is no
 // regular file, and where a symlink leads to it.
@@ -165,10 +76,7 @@ func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	t.mu.RLock()
-	dir, err = t.root.OpenRoot(".")
-	t.mu.RUnlock()
-	if err != nil {
+	if dir, err = t.root(); err != nil {
 		return nil, "", err
 	}
 	elements := strings.Split(local, string(filepath.Separator))
@@ -246,7 +154,7 @@ func openRegular(dir *os.Root, base string, info os.FileInfo) (*os.File, os.File
 // file, but ErrDirMissing where that is because the whole directory is not there.
 func (t *Tree) wrap(name string, err error) error {
 	err = cause(err)
-	if !absent(err) {
+	if errors.Is(err, ErrDirMissing) || !absent(err) {
 		return fmt.Errorf("looking at %q: %w", name, err)
 	}
 	if missing := t.present(); missing != nil {
@@ -274,47 +182,4 @@ func absent(err error) bool {
 		}
 	}
 	return false
-}
-
-// present returns nil while the directory that is open is the one that its path leads to.
-func (t *Tree) present() error {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	info, err := os.Stat(t.dir)
-	if err != nil {
-		return dirError(t.dir, err)
-	}
-	if !os.SameFile(info, t.info) {
-		return dirError(t.dir, errors.New("another one is in its place"))
-	}
-	return nil
-}
-
-// Check returns nil while the directory that was opened is there and can be read; else an error that wraps
-// ErrDirMissing.
-func (t *Tree) Check() error {
-	root, _, err := openDir(t.dir)
-	if err != nil {
-		return err
-	}
-	_ = root.Close()
-	return t.present()
-}
-
-// reopen makes sure that the directory that the path leads to is open and readable, whether or not it is the one that
-// was open before. An open handle keeps its inode number from being given to another directory, so that the comparison
-// holds.
-func (t *Tree) reopen() error {
-	root, info, err := openDir(t.dir)
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if os.SameFile(info, t.info) {
-		return root.Close()
-	}
-	old := t.root
-	t.root, t.info = root, info
-	return old.Close()
 }

@@ -105,24 +105,27 @@ type walker struct {
 
 // tree walks the whole of t, as its path leads to it now.
 func (w *walker) tree(t *Tree) error {
-	root, info, err := openDir(t.dir)
+	root, is, err := openDir(t.path)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	w.enter("", info)
+	if err := t.same(is); err != nil {
+		return err
+	}
+	w.enter("", is.info)
 	unreadable, err := w.below(root, "")
 	if err != nil {
 		return err
 	}
 	if unreadable != nil {
-		return dirError(t.dir, unreadable)
+		return dirError(t.path, unreadable)
 	}
 	// A directory that was removed meanwhile reads as an empty one.
-	if now, err := os.Stat(t.dir); err != nil {
-		return dirError(t.dir, err)
-	} else if !os.SameFile(now, info) {
-		return dirError(t.dir, errors.New("it was replaced during the scan"))
+	if now, err := os.Stat(t.path); err != nil {
+		return dirError(t.path, err)
+	} else if !os.SameFile(now, is.info) {
+		return dirError(t.path, errors.New("it was replaced during the scan"))
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ type Watcher struct {
 	lastScan *time.Time
 }
 
-// New makes a Watcher of the tree, which stays its caller's to close after Run has returned.
+// New makes a Watcher of the tree.
 func New(tree *Tree, sink Sink, opts Options) *Watcher {
 	if opts.Settle <= 0 {
 		opts.Settle = DefaultSettle
