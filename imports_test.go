@@ -57,10 +57,11 @@ var arrows = map[string]allowed{
 	},
 	"daemon/access":     {code: []string{".", "daemon/atomicfile"}},
 	"daemon/atomicfile": {},
+	"daemon/jwt":        {code: []string{".", "daemon/atomicfile"}},
 	"daemon/watch":      {code: []string{"."}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
-		code: []string{".", "api", "api/client", "daemon", "daemon/access", "daemon/atomicfile", "daemon/watch",
-			"queue", "remote", "remote/rclone", "remote/s3"},
+		code: []string{".", "api", "api/client", "daemon", "daemon/access", "daemon/atomicfile", "daemon/jwt",
+			"daemon/watch", "queue", "remote", "remote/rclone", "remote/s3"},
 		tests: []string{"remote/remotetest"},
 	},
 }
@@ -72,6 +73,7 @@ var libraries = map[string]allowed{
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
+	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
 	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency",

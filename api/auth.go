@@ -29,7 +29,7 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (codestory.Tok
 		scheme, secret, _ := strings.Cut(headers[0], " ")
 		secret = strings.TrimLeft(secret, " ")
 		if len(headers) == 1 && strings.EqualFold(scheme, "Bearer") && secret != "" {
-			if caller, ok := s.access.Identify(secret); ok {
+			if caller, ok := s.access.Identify(r.Context(), secret); ok {
 				return caller, nil
 			}
 		}

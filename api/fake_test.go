@@ -196,7 +196,7 @@ type access struct {
 	rotated map[string]int // how often, by story and by "library " and user
 }
 
-func (a *access) Identify(secret string) (codestory.Token, bool) {
+func (a *access) Identify(_ context.Context, secret string) (codestory.Token, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t, ok := a.tokens[secret]

@@ -29,8 +29,8 @@ type Library interface {
 
 // Access says who is asking. Implementations compare secrets in constant time.
 type Access interface {
-	// Identify finds the token that a bearer secret belongs to.
-	Identify(secret string) (codestory.Token, bool)
+	// Identify finds the token that a bearer secret belongs to. It may have to ask another service.
+	Identify(ctx context.Context, secret string) (codestory.Token, bool)
 	// Prove answers a challenge in a way that only whoever has the owner's token can check, and nobody can who has
 	// not: so a command knows its daemon before it shows the token.
 	Prove(challenge string) string

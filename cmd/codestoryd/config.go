@@ -25,6 +25,7 @@ type config struct {
 	dataDir     string // absolute
 	listen      listenSettings
 	origins     []string // of pages that may use the API
+	jwt         jwtSettings
 	remote      remoteName
 	logLevel    slog.Level
 	logJSON     bool
@@ -80,6 +81,9 @@ func check(v values) (c config, err error) {
 	}
 	if c.origins, err = parseOrigins(v["allow-origin"].items); err != nil {
 		return c, wrong("allow-origin", err)
+	}
+	if c.jwt, err = checkJWT(v); err != nil {
+		return c, err
 	}
 	if c.remote, err = parseRemote(v.get("remote")); err != nil {
 		return c, wrong("remote", err)

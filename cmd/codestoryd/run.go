@@ -68,6 +68,10 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	defer closing(&err, keys.Close)
+	identity, err := openIdentity(keys, c.jwt, log)
+	if err != nil {
+		return err
+	}
 	door, err := p.openDoor(c, log)
 	if err != nil {
 		return err
@@ -78,10 +82,10 @@ func (p *program) runDaemon(c config) (err error) {
 		Concurrency: c.concurrency,
 		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
 		Logger:      log, Version: version(), Address: door.address(), Spool: c.dataDir,
-		Problems: func() []codestory.Problem { return append(door.problems(), keys.Problems()...) },
+		Problems: func() []codestory.Problem { return append(door.problems(), identity.problems()...) },
 	})
 	handler := api.New(
-		api.Services{Library: d, Access: keys, Queue: d, Editor: d, Monitor: d},
+		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d},
 		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version()},
 	)
 	if err := door.announce(c.dataDir, d.Started()); err != nil {
@@ -93,7 +97,7 @@ func (p *program) runDaemon(c config) (err error) {
 	return daemon.Serve(p.soft, p.hard,
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
-		func(soft, _ context.Context) error { return keys.Run(soft, log.With("component", "access")) },
+		identity.run,
 		serveHTTP(door, api.NewServer(handler), ready),
 	)
 }

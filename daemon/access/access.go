@@ -9,6 +9,7 @@
 package access
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -67,7 +68,7 @@ func Open(dir string) (*Access, error) {
 func OwnerToken(dir string) (string, error) { return readSecret(filepath.Join(dir, ownerFile)) }
 
 // Identify finds the token that the secret belongs to. How long it takes says nothing about the secrets.
-func (a *Access) Identify(secret string) (codestory.Token, bool) {
+func (a *Access) Identify(_ context.Context, secret string) (codestory.Token, bool) {
 	sum, owner := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(a.owner.now()))
 	if subtle.ConstantTimeCompare(sum[:], owner[:]) == 1 {
 		return codestory.Token{Name: OwnerName, Scope: codestory.ScopeManage}, true

@@ -31,14 +31,14 @@ func TestOwnersTokenOutlivesARestart(t *testing.T) {
 	}
 	key, play := string(a.LinkKey()), a.PlayKey("a")
 	a = open(t, dir)
-	if token, ok := a.Identify(secret); !ok || token.Scope != codestory.ScopeManage {
+	if token, ok := a.Identify(t.Context(), secret); !ok || token.Scope != codestory.ScopeManage {
 		t.Errorf("after a restart: %+v, %t", token, ok)
 	}
 	if string(a.LinkKey()) != key || a.PlayKey("a") != play || a.PlayKey("b") == play {
 		t.Error("keys changed with a restart, or are the same for two stories")
 	}
 	for _, wrong := range []string{"", secret[1:], secret + "x"} {
-		if _, ok := a.Identify(wrong); ok {
+		if _, ok := a.Identify(t.Context(), wrong); ok {
 			t.Errorf("%q was let in", wrong)
 		}
 	}
@@ -52,7 +52,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, ok := a.Identify(secret); !ok || token.User != "ada" || token.Scope != codestory.ScopePlay {
+	if token, ok := a.Identify(t.Context(), secret); !ok || token.User != "ada" || token.Scope != codestory.ScopePlay {
 		t.Errorf("%+v, %t", token, ok)
 	}
 	if err := a.Close(); err != nil {
@@ -77,7 +77,7 @@ func TestTokens(t *testing.T) {
 	if err := a.RemoveToken("phone"); err != nil {
 		t.Error(err)
 	}
-	if _, ok := a.Identify(secret); ok {
+	if _, ok := a.Identify(t.Context(), secret); ok {
 		t.Error("a token that was removed still lets in")
 	}
 	if err := a.RemoveToken("phone"); !errors.Is(err, codestory.ErrNotFound) {

@@ -71,10 +71,10 @@ func TestSecretsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, ok := a.Identify(token); ok {
+		if _, ok := a.Identify(t.Context(), token); ok {
 			t.Error("the old token lets in")
 		}
-		if got, ok := a.Identify(strings.TrimSpace(own)); !ok || got.Scope != codestory.ScopeManage {
+		if got, ok := a.Identify(t.Context(), strings.TrimSpace(own)); !ok || got.Scope != codestory.ScopeManage {
 			t.Error("the new token does not let in")
 		}
 		if a.Prove("x") != access.Proof(strings.TrimSpace(own), "x") {
@@ -85,10 +85,10 @@ func TestSecretsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, ok := a.Identify(strings.TrimSpace(own)); !ok || problemCodes(a) != "secret_unreadable" {
+		if _, ok := a.Identify(t.Context(), strings.TrimSpace(own)); !ok || problemCodes(a) != "secret_unreadable" {
 			t.Errorf("half a token: lets in %t, problems %q", ok, problemCodes(a))
 		}
-		if _, ok := a.Identify("half"); ok {
+		if _, ok := a.Identify(t.Context(), "half"); ok {
 			t.Error("half a token lets in")
 		}
 		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
@@ -96,7 +96,7 @@ func TestSecretsAreReplaced(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		fresh, err := access.OwnerToken(dir)
-		if _, ok := a.Identify(fresh); !ok || err != nil || problemCodes(a) != "" {
+		if _, ok := a.Identify(t.Context(), fresh); !ok || err != nil || problemCodes(a) != "" {
 			t.Errorf("a fresh token: lets in %t, %v, problems %q", ok, err, problemCodes(a))
 		}
 	})
@@ -161,7 +161,7 @@ func TestLastUseIsWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		onDisk := func() *time.Time { return open(t, dir).Tokens()[0].LastUsed }
-		a.Identify(secret)
+		a.Identify(t.Context(), secret)
 		if got := a.Tokens()[0].LastUsed; got == nil || onDisk() != nil {
 			t.Errorf("at once: told %v, written %v", got, onDisk())
 		}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon"
+	"github.com/codestory/codestoryd/daemon/access"
+	"github.com/codestory/codestoryd/daemon/jwt"
+)
+
+// jwtSettings are those of the service whose JWTs let its users in. The zero value has none.
+type jwtSettings struct{ keys, issuer, audience string }
+
+// checkJWT checks the settings that belong together: without issuer and audience, tokens would count that the same keys
+// signed for others.
+func checkJWT(v values) (jwtSettings, error) {
+	j := jwtSettings{keys: v.get("jwt-jwks"), issuer: v.get("jwt-issuer"), audience: v.get("jwt-audience")}
+	all := j.keys != "" && j.issuer != "" && j.audience != ""
+	if !all && j != (jwtSettings{}) {
+		return j, usagef("jwt-jwks, jwt-issuer and jwt-audience belong together: set all three, or none")
+	}
+	return j, nil
+}
+
+// identity says who is asking: somebody whom the data directory's tokens know, or a user of the service that signs JWTs.
+type identity struct {
+	*access.Access
+	jwt *jwt.Verifier // nil where there is no such service
+	log *slog.Logger
+}
+
+func openIdentity(keys *access.Access, settings jwtSettings, log *slog.Logger) (identity, error) {
+	i := identity{Access: keys, log: log.With("component", "access")}
+	if settings == (jwtSettings{}) {
+		return i, nil
+	}
+	var err error
+	if i.jwt, err = jwt.New(settings.keys, settings.issuer, settings.audience, i.log); err != nil {
+		return i, usagef("jwt-jwks: %w", err)
+	}
+	return i, nil
+}
+
+// Identify finds the token, or the user of a JWT, who may play.
+func (i identity) Identify(ctx context.Context, secret string) (codestory.Token, bool) {
+	if token, ok := i.Access.Identify(ctx, secret); ok || i.jwt == nil || !jwt.Resembles(secret) {
+		return token, ok
+	}
+	user, err := i.jwt.Subject(ctx, secret)
+	if err != nil {
+		i.log.Debug("a JWT is refused", "err", err)
+		return codestory.Token{}, false
+	}
+	return codestory.Token{Name: "jwt", User: user, Scope: codestory.ScopePlay}, true
+}
+
+// run keeps secrets and keys fresh.
+func (i identity) run(soft, hard context.Context) error {
+	services := []daemon.Service{func(soft, _ context.Context) error { return i.Access.Run(soft, i.log) }}
+	if i.jwt != nil {
+		services = append(services, func(soft, _ context.Context) error { return i.jwt.Run(soft) })
+	}
+	return daemon.Serve(soft, hard, services...)
+}
+
+func (i identity) problems() []codestory.Problem {
+	list := i.Access.Problems()
+	if i.jwt != nil {
+		list = append(list, i.jwt.Problems()...)
+	}
+	return list
+}
