@@ -7,6 +7,8 @@ type Audio struct {
 	Bitrate         int          `json:"bitrate"`          // bits per second, the average; 0 where it cannot be told
 	Title           string       `json:"title"`            // of its tags
 	Cover           *AudioCover  `json:"cover"`            // of its tags
+	SoundOffset     int64        `json:"sound_offset"`     // where the sound begins, behind tags; 0 where it cannot be told
+	SoundSize       int64        `json:"sound_size"`       // bytes of sound from there on
 	Faults          []AudioFault `json:"faults"`           // what players trip over
 }
 

@@ -58,6 +58,7 @@ var arrows = map[string]allowed{
 	"daemon/access":     {code: []string{".", "daemon/atomicfile"}},
 	"daemon/atomicfile": {},
 	"daemon/jwt":        {code: []string{".", "daemon/atomicfile"}},
+	"daemon/audio":      {code: []string{"."}},
 	"daemon/watch":      {code: []string{"."}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "daemon/atomicfile", "daemon/jwt",
@@ -72,6 +73,7 @@ var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
+	"github.com/dhowden/tag":              {code: []string{"daemon/audio"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
