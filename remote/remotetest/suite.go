@@ -24,6 +24,7 @@ type Options struct {
 	NoContentType string // why Stat does not return the content type
 	NoMetadata    string // why user metadata is not kept
 	NoLargeMD5    string // why Put returns no MD5 of an object of more than 5 MiB
+	NoIsolation   string // why a read may mix two versions while one replaces the other
 	NoCopy        string // why objects cannot be copied, though the store has the method
 	// Metadata reads the user metadata of an object, its names in lower case. Required unless NoMetadata says why
 	// there is none.

@@ -138,6 +138,9 @@ func (s suite) manyKeys(t *testing.T, store remote.Store) {
 
 // oneKey puts two versions under one key, over and over, while others read it.
 func (s suite) oneKey(t *testing.T, store remote.Store) {
+	if s.opts.NoIsolation != "" {
+		t.Skip(s.opts.NoIsolation)
+	}
 	key := story + "audio/story.mp3"
 	versions := map[string][]byte{}
 	for _, data := range [][]byte{bytes.Repeat([]byte("a"), 300_000), bytes.Repeat([]byte("b"), 200_000)} {

@@ -52,9 +52,10 @@ func (s *Store) failObject(ctx context.Context, doing, key string, err error) er
 // failVersion is fail for a call about one version of an object, which may not be there, or another one.
 func (s *Store) failVersion(ctx context.Context, doing string, err error) error {
 	answer, ok := errors.AsType[minio.ErrorResponse](err)
+	_, known := rules[answer.Code]
 	switch {
-	case !ok || ctx.Err() != nil:
-	case answer.StatusCode == http.StatusNotFound && answer.Code != minio.NoSuchBucket:
+	case !ok || known || ctx.Err() != nil:
+	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: %w: %w", doing, codestory.ErrNotFound, &answerError{answer})
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s: %w: %w", doing, remote.ErrReplaced, &answerError{answer})

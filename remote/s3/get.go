@@ -17,9 +17,18 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// Stat implements remote.Store by one HEAD.
+// Stat implements remote.Store by one HEAD. Where its answer is a 404, which has no body to say what of, a GET is sent
+// after it: to take a bucket, or a user, that is missing for an absent object would be to know what nobody has said.
 func (s *Store) Stat(ctx context.Context, key string) (remote.Object, error) {
 	info, err := s.core.StatObject(ctx, s.info.Bucket, key, minio.StatObjectOptions{})
+	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok && answer.StatusCode == http.StatusNotFound && ctx.Err() == nil {
+		body, object, err := s.Open(ctx, key, 0, -1)
+		if err != nil {
+			return remote.Object{}, err
+		}
+		body.Close() // it was made just now
+		return object, nil
+	}
 	if err != nil {
 		return remote.Object{}, s.failObject(ctx, "stat", key, err)
 	}

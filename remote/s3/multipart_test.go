@@ -21,14 +21,24 @@ import (
 func TestMinIOInParts(t *testing.T) {
 	t.Parallel()
 	server := remotetest.StartMinIO(t, remotetest.MinIOOptions{})
+	testInParts(t, server, ofMinIO(server))
+}
+
+func TestVersityInParts(t *testing.T) {
+	t.Parallel()
+	server := remotetest.StartVersity(t, remotetest.VersityOptions{})
+	testInParts(t, server, ofVersity(server))
+}
+
+func testInParts(t *testing.T, server *remotetest.Server, opts remotetest.Options) {
+	partsOnly := opts
+	partsOnly.NoLargeMD5 = "only the MD5s of its parts are known"
 	for name, suite := range map[string]struct {
 		change func(*Options)
 		opts   remotetest.Options
 	}{
-		"suite": {inParts, remotetest.Options{
-			Metadata: metadata(server), NoLargeMD5: "only the MD5s of its parts are known",
-		}},
-		"suite, read ahead": {inPartsReadAhead, remotetest.Options{Metadata: metadata(server)}},
+		"suite":             {inParts, partsOnly},
+		"suite, read ahead": {inPartsReadAhead, opts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -304,15 +314,14 @@ func abortOurs(t *testing.T, s *scene) {
 	if _, err := put(t, store, []byte("the old version")); err != nil {
 		t.Fatal(err)
 	}
+	s.abortCut(t, store, ours, len(data))
 	s.counts()
-	for range 2 {
+	for range 2 { // what is gone
 		if err := store.Abort(t.Context(), key, ours.State()); err != nil {
 			t.Errorf("abort: %v", err)
 		}
 	}
 	wantCounts(t, s.counts(), map[string]int{"abort": 2})
-	s.abortCut(t, store, ours, len(data))
-	s.counts()
 	s.wantOpen(t, kept.upload(t, len(data)).ID)
 	for _, state := range []string{"", "{}", "null", "no JSON", `{"id":""}`, `{"id":7}`} {
 		if err := store.Abort(t.Context(), key, []byte(state)); err != nil {

@@ -40,8 +40,8 @@ func (s *Store) Remove(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// removeBatch deletes the objects and adds those that were refused to failed. What the answer does not name counts as
-// refused: minio-go takes any XML for an answer.
+// removeBatch deletes the objects and adds those that were refused to failed. What is not named as deleted counts as
+// refused: minio-go leaves out some refusals.
 func (s *Store) removeBatch(ctx context.Context, keys []string, failed map[string]error) error {
 	results, err := s.core.RemoveObjectsWithIter(ctx, s.info.Bucket, func(yield func(minio.ObjectInfo) bool) {
 		for _, key := range keys {

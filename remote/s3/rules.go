@@ -39,7 +39,7 @@ const (
 )
 
 // rules are the codes that are more than a reason to try again. Sources: the list of error codes in the API reference
-// of Amazon S3, cmd/api-errors.go of MinIO, and for QuotaExceeded the list of Ceph's RADOS Gateway.
+// of Amazon S3, cmd/api-errors.go of MinIO, s3err of versitygw, and for QuotaExceeded the list of Ceph's RADOS Gateway.
 var rules = map[string]rule{
 	"AccessDenied":            denied(hintPolicy),
 	"AccountProblem":          denied(hintOwner),
@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"TokenRefreshRequired":    denied(hintToken),
 	"UnauthorizedAccess":      denied(hintPolicy),
 	"UnauthorizedAccessError": denied(hintPolicy),
+	"XAdminUserNotFound":      denied(hintKey), // of versitygw, as a 404
 
 	"BucketAlreadyExists": missing(hintTaken),
 	"NoSuchBucket":        missing(hintBucket),

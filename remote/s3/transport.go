@@ -57,7 +57,7 @@ func newTransport(opts Options, roots *x509.CertPool) *transport {
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
-		body := &guard{body: req.Body}
+		body := &guard{ctx: req.Context(), body: req.Body}
 		defer body.Close()
 		req = req.Clone(req.Context())
 		req.Body = body
@@ -83,8 +83,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // guard is a request's body that is read and closed by one at a time, closed once, and not read after that. net/http
 // may read and close a body from two goroutines, and go on when it has an answer; the reader with which minio-go signs
-// a body piece by piece endures neither.
+// a body piece by piece endures neither. Nothing more is read once ctx has ended, which net/http may notice too late.
 type guard struct {
+	ctx    context.Context
 	mu     sync.Mutex
 	body   io.ReadCloser
 	closed bool
@@ -95,6 +96,9 @@ func (g *guard) Read(p []byte) (int, error) {
 	defer g.mu.Unlock()
 	if g.closed {
 		return 0, http.ErrBodyReadAfterClose
+	}
+	if err := g.ctx.Err(); err != nil {
+		return 0, err
 	}
 	return g.body.Read(p)
 }

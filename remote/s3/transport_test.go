@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -42,7 +43,7 @@ func (f *fragile) Close() error {
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	body := &fragile{t: t, Reader: *strings.NewReader(strings.Repeat("x", 100_000))}
-	g := &guard{body: body}
+	g := &guard{ctx: t.Context(), body: body}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -62,5 +63,11 @@ func TestGuard(t *testing.T) {
 	}
 	if !body.closed {
 		t.Error("the body was not closed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g = &guard{ctx: ctx, body: io.NopCloser(strings.NewReader("x"))}
+	if n, err := g.Read(make([]byte, 1)); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("read under an ended context: %d, %v", n, err)
 	}
 }
