@@ -22,5 +22,18 @@ func (b backoff) after(failures int) time.Duration {
 // databaseDelays spaces the attempts to use a database that fails, as on a full disk.
 var databaseDelays = backoff{first: time.Second, most: 15 * time.Second}
 
-// itemDelays spaces the attempts at one file. There is no last one.
-var itemDelays = backoff{first: 2 * time.Second, most: 10 * time.Minute}
+// quickAttempts at one file follow one another closely: most of what goes wrong on the way is over in a moment.
+const quickAttempts = 3
+
+var (
+	quickDelays = backoff{first: 250 * time.Millisecond, most: 500 * time.Millisecond}
+	itemDelays  = backoff{first: 2 * time.Second, most: 10 * time.Minute}
+)
+
+// itemDelay is how long a file waits after that many failures in a row, from 1. There is no last attempt.
+func itemDelay(failures int) time.Duration {
+	if failures < quickAttempts {
+		return quickDelays.after(failures)
+	}
+	return itemDelays.after(failures - quickAttempts + 1)
+}

@@ -19,7 +19,8 @@ import (
 //	  └── the store is at fault ──────────┴──────────────────────────────────┘
 //
 // Shut, no upload is begun, and the store is asked again after a delay. On trial, one upload at a time is. So however
-// many files wait, a store that refuses them hears of two requests in each delay: a Check and one upload.
+// many files wait, a store that refuses them hears of two requests in each delay: a Check and one upload; and one at
+// which they fail for no reason that is its own, of three uploads.
 type gate struct {
 	store   remote.Store
 	log     *slog.Logger
@@ -62,7 +63,8 @@ const notAsked = "not asked yet"
 const (
 	askWhenIdle  = time.Minute
 	askTimeout   = 30 * time.Second
-	maxStrikes   = 5 // uploads that fail in a row, each for its own reason, before the store is held to be at fault
+	trialStrikes = 3 // uploads that fail in a row, each for its own reason, before the store is held to be at fault
+	maxStrikes   = 5 // the same, once the gate was open
 	deniedDelay  = time.Minute
 	fullDelay    = time.Minute
 	missingDelay = 15 * time.Second
@@ -230,7 +232,7 @@ func (p *permit) failed(err error) {
 			return
 		}
 		g.strikes++
-		if p.trial || g.strikes >= maxStrikes {
+		if p.trial && g.strikes >= trialStrikes || g.strikes >= maxStrikes {
 			g.fault(fmt.Errorf("uploads fail: %w", err), true)
 		}
 	})

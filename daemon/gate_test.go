@@ -209,3 +209,48 @@ func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
 		<-ended
 	})
 }
+
+// What goes wrong for a moment is over in a moment; what goes on is tried less and less often.
+func TestThreeQuickAttempts(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		failed := map[string]int{}
+		store := &scripted{}
+		store.put = func(_ context.Context, key string) error {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			if failed[key]++; failed[key] < quickAttempts {
+				return errors.New("connection reset")
+			}
+			return nil
+		}
+		w := newWorld(t, store, Options{})
+		w.write(codestory.MetadataPath(kilo), "{}")
+		w.upload(time.Second)
+		if got := w.state(codestory.MetadataPath(kilo)); got != codestory.Synced {
+			t.Errorf("after a second a file whose third attempt succeeds is %s", got)
+		}
+		paths := chapters(w, 10)
+		w.upload(time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		if n := len(store.puts()); n != 33 {
+			t.Errorf("%d attempts at 11 files", n)
+		}
+	})
+}
+
+func TestDelaysOfAFile(t *testing.T) {
+	t.Parallel()
+	quick := itemDelay(1) + itemDelay(2)
+	if quick > time.Second || quick == 0 {
+		t.Errorf("three attempts take %v", quick)
+	}
+	for failures, most := range map[int]time.Duration{3: 2 * time.Second, 4: 4 * time.Second, 20: 10 * time.Minute, 1000: 10 * time.Minute} {
+		if d := itemDelay(failures); d < most/10 || d > most {
+			t.Errorf("after %d failures: %v, want %v at most and a tenth of it at least", failures, d, most)
+		}
+	}
+}

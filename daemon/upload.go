@@ -201,8 +201,8 @@ func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit,
 		log.Warn("a file needs a person")
 		return func() error { return claim.Block(codestory.Hint(err)) }
 	default:
-		delay := itemDelays.after(claim.Attempt)
-		log.Warn("an upload failed", "attempt", claim.Attempt, "again_in", delay.Round(time.Second))
+		delay := itemDelay(claim.Attempt)
+		log.Warn("an upload failed", "attempt", claim.Attempt, "again_in", delay.Round(100*time.Millisecond))
 		due := time.Now().Add(delay)
 		return func() error { return claim.Retry(due, codestory.Hint(err)) }
 	}
