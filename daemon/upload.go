@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -39,6 +37,7 @@ func (d *Daemon) Upload(soft, hard context.Context) (err error) {
 	}()
 	workers.Go(func() { d.gate.run(soft) })
 	workers.Go(func() { d.sweep(soft) })
+	workers.Go(func() { d.watchLate(soft) })
 	slots := make(chan struct{}, d.concurrency)
 	for {
 		select {
@@ -130,6 +129,9 @@ func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit)
 	defer done()
 	object, err := d.store(ctx, claim)
 	outcome := d.conclude(ctx, claim, permit, object, err)
+	if u, ok := errors.AsType[*remote.UnansweredError](err); ok {
+		outcome = noting(claim, u.ETag, outcome)
+	}
 	err = d.surely(ctx, outcome)
 	if err != nil && !errors.Is(err, queue.ErrDamaged) {
 		claim.Release()
@@ -142,9 +144,17 @@ var (
 	errGone = errors.New("the file is gone")
 	// errSuperseded: there is a newer version, or nobody wants this one any more.
 	errSuperseded = errors.New("this version is not to be uploaded any more")
-	// errUnchanged: the file was touched, and its bytes are those that the store has.
-	errUnchanged = errors.New("the store has these bytes already")
 )
+
+// noting is outcome, after it was noted that the store may still take what was sent.
+func noting(claim *queue.Claim, etag string, outcome func() error) func() error {
+	return func() error {
+		if err := claim.Unanswered(etag); err != nil {
+			return err
+		}
+		return outcome()
+	}
+}
 
 // conclude tells the gate how an upload went, and returns how to write down what came of it. That may be called again
 // where it fails.
@@ -220,8 +230,8 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 		return remote.Object{}, err
 	}
 	defer func() { _ = f.Close() }()
-	if err := unchanged(ctx, f, claim.Stored); err != nil {
-		return remote.Object{}, err
+	if object, ok, err := d.already(ctx, f, claim); ok || err != nil {
+		return object, err
 	}
 	progress, done := d.uploads.begin(claim)
 	defer done()
@@ -263,25 +273,6 @@ func pathFault(path codestory.Path) (*codestory.PathError, bool) {
 	return errors.AsType[*codestory.PathError](err)
 }
 
-// unchanged returns errUnchanged where the file has the bytes that are stored already: it was touched, or rewritten
-// as it was. The file is read for it only where the size is the same and the digest known.
-func unchanged(ctx context.Context, f *watch.File, stored *queue.Stored) error {
-	if stored == nil || stored.MD5 == "" || stored.Size != f.Size() {
-		return nil
-	}
-	digest := md5.New()
-	if _, err := io.Copy(digest, cancellable{ctx, io.NewSectionReader(f, 0, f.Size())}); err != nil {
-		return &readError{err}
-	}
-	if hex.EncodeToString(digest.Sum(nil)) != stored.MD5 {
-		return nil
-	}
-	if err := f.Check(); err != nil {
-		return err
-	}
-	return errUnchanged
-}
-
 // readError is an error of this machine's disk: it says nothing of the store.
 type readError struct{ err error }
 
@@ -297,19 +288,6 @@ func (s source) ReadAt(p []byte, off int64) (int, error) {
 		err = &readError{err}
 	}
 	return n, err
-}
-
-// cancellable is a reader that ends with its context.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 // stopped makes the end of our own context no error.

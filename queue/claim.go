@@ -19,6 +19,9 @@ type Claim struct {
 	Attempt int     // from 1
 	Stored  *Stored // what this destination has of an older version; nil for nothing
 
+	// Elsewhere: another destination has this version or an older one. It may be this one by another name.
+	Elsewhere bool
+
 	q          *Queue
 	generation uint64
 }
@@ -126,7 +129,8 @@ func (q *Queue) mostUrgent(tx *bolt.Tx, now time.Time) (string, error) {
 func (q *Queue) newClaim(path string, r record) *Claim {
 	c := &Claim{
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
-		q: q, generation: r.generation,
+		Elsewhere: r.stored.destination != 0 && r.stored.destination != q.destination,
+		q:         q, generation: r.generation,
 	}
 	q.claimed[path] = c
 	return c

@@ -59,6 +59,7 @@ var (
 	bucketFound        = []byte("found")        // path → ""; objects in the index that others stored
 	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
 	bucketRemovals     = []byte("removals")     // path → destination, times, whether once; objects to be deleted
+	bucketUnanswered   = []byte("unanswered")   // path, ETag → destination, time; uploads that the store may still take
 )
 
 var (

@@ -10,13 +10,14 @@ import (
 
 // schema is what this program writes. It reads all that came before and makes them this one when it opens them to
 // write; what it does not know is left untouched.
-const schema = 2
+const schema = 3
 
 // bucketsOf are the buckets that each schema added to the one before.
 var bucketsOf = map[int][][]byte{
 	1: {bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling,
 		bucketLedger, bucketStories, bucketNewest, bucketDestinations},
 	2: {bucketFound, bucketForms, bucketRemovals},
+	3: {bucketUnanswered},
 }
 
 var keySchema = []byte("schema")

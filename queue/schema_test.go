@@ -22,6 +22,7 @@ func TestMigrate(t *testing.T) {
 		return errors.Join(
 			tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("1")),
 			tx.DeleteBucket([]byte("found")), tx.DeleteBucket([]byte("forms")), tx.DeleteBucket([]byte("removals")),
+			tx.DeleteBucket([]byte("unanswered")),
 		)
 	})
 	reader, err := queue.Open(path, "", queue.Options{ReadOnly: true})

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
 )
 
 // complete makes the object of its parts, once, and returns its ETag after it is proved. Where it is not known whether
@@ -34,8 +35,11 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 		}
 		return info.ETag, nil
 	}
-	open := uncertain(err)
+	open, silent := uncertain(err), unanswered(err)
 	err = u.fail(ctx, doing, err)
+	if silent {
+		err = &remote.UnansweredError{ETag: u.state.etag(), Err: err}
+	}
 	if !open || ctx.Err() != nil {
 		return "", err
 	}
@@ -54,6 +58,21 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 func uncertain(err error) bool {
 	answer, ok := errors.AsType[minio.ErrorResponse](err)
 	return !ok || answer.StatusCode < 300 || answer.StatusCode >= 500 || answer.Code == minio.NoSuchUpload
+}
+
+// unanswered reports whether err is of a request that the server may still be at work on: nothing came back, or the word
+// of a proxy that did not want to wait.
+func unanswered(err error) bool {
+	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
+		switch answer.StatusCode {
+		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		default:
+			return false
+		}
+	}
+	_, foreign := errors.AsType[*foreignError](err)
+	return !foreign
 }
 
 // forgetIfGone returns err, having taken the upload out of the ledger if err says that it is gone.

@@ -38,7 +38,11 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
 	}
 	if err != nil {
-		return remote.Object{}, s.fail(ctx, "put "+key, err)
+		failed := s.fail(ctx, "put "+key, err)
+		if body.Complete() && unanswered(err) {
+			return remote.Object{}, &remote.UnansweredError{ETag: body.Sum(), Err: failed}
+		}
+		return remote.Object{}, failed
 	}
 	if !body.Complete() || info.ETag == "" {
 		return remote.Object{}, s.fail(ctx, "put "+key, &foreignError{status: "200 OK, without an ETag of what was sent"})

@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+// What the store has already is not sent to it again when its endpoint gets another name; what it has not, is.
+func TestNewNameOfAStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		paths := chapters(w, 20)
+		w.upload(time.Minute)
+		lost, other, changed := paths[0], paths[1], paths[2]
+		delete(w.store.objects, lost.Key())
+		w.store.store(other.Key(), "other bytes")
+		if err := w.queue.Use("memory\tby another name\t"); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths { // as the scan does
+			w.settle(path)
+		}
+		w.write(changed, "another version")
+		before := len(w.store.puts())
+		w.upload(time.Minute)
+		if n := len(w.store.puts()) - before; n != 3 {
+			t.Errorf("%d uploads, want those of what is lost, other and changed", n)
+		}
+		for i, path := range paths {
+			want, err := os.ReadFile(filepath.Join(w.tree.Dir(), string(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := w.store.object(path.Key()); got != string(want) || w.state(path) != codestory.Synced {
+				t.Errorf("file %d is %s, and the store has %q of it", i, w.state(path), got)
+			}
+		}
+	})
+}

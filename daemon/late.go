@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+)
+
+// A store may take long over an upload that was cut off before it answered, and put it where a newer version is by then:
+// nothing that a client sends can call it back. So each such upload is noted in the database, and while there is a
+// newer version the store is asked again and again which one it has: after some seconds, then half as often each time,
+// until a day is over. Where the older one is back, the newer one is put again.
+//
+// An upload whose process was killed before it could note it is not noticed.
+
+const (
+	lateEvery = 5 * time.Second // between looks at the notes, and the first delay of a question
+	lateTime  = 24 * time.Hour  // how late an upload may be
+)
+
+// late is how often the store was asked about a note, since the newer version has that ETag.
+type late struct {
+	newer string
+	asked int
+	next  time.Time
+}
+
+// watchLate looks after notes until ctx ends.
+func (d *Daemon) watchLate(ctx context.Context) {
+	tick := time.NewTicker(lateEvery)
+	defer tick.Stop()
+	known := map[string]*late{} // by path and ETag
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.lookAtNotes(ctx, known); err != nil && ctx.Err() == nil {
+			d.log.Warn("an upload without an answer could not be looked after; it is tried again", "error", err)
+		}
+	}
+}
+
+func (d *Daemon) lookAtNotes(ctx context.Context, known map[string]*late) error {
+	var last *queue.Unanswered
+	for {
+		notes, err := d.queue.Unanswered(last, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, u := range notes {
+			if err := d.lookAt(ctx, u, known); err != nil {
+				return err
+			}
+			last = &u
+		}
+		if len(notes) < sweepBatch {
+			return nil
+		}
+	}
+}
+
+// lookAt asks the store, if it is time to, whether an upload was late.
+func (d *Daemon) lookAt(ctx context.Context, u queue.Unanswered, known map[string]*late) error {
+	name := string(u.Path) + "\x00" + u.ETag
+	if age := time.Since(u.At); age > lateTime || age < -lateTime { // or the clock was set
+		delete(known, name)
+		return d.queue.ForgetUnanswered(u)
+	}
+	f, err := d.queue.File(u.Path)
+	switch {
+	case err != nil, f.State != codestory.Synced, f.Stored == nil, strings.EqualFold(f.Stored.ETag, u.ETag):
+		return nil // there is no newer version, or not yet
+	case f.Version == (codestory.Version{}):
+		return nil // it is not here any more to be put again
+	}
+	l := known[name]
+	if l == nil || l.newer != f.Stored.ETag {
+		l = &late{newer: f.Stored.ETag, next: time.Now().Add(lateEvery)}
+		known[name] = l
+	}
+	if time.Now().Before(l.next) || !d.gate.reads() {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	object, err := d.remote.Stat(asking, u.Path.Key())
+	if err != nil {
+		return nil // gone, or not to be asked: the next time
+	}
+	l.asked++
+	l.next = time.Now().Add(lateEvery << l.asked)
+	if !strings.EqualFold(object.ETag, u.ETag) {
+		return nil
+	}
+	d.log.Warn("the store has put an older version in the place of a newer one, which is put again", "path", u.Path)
+	return d.queue.PutAgain(u.Path, f.Stored.ETag)
+}
