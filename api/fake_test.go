@@ -150,6 +150,16 @@ func (b bytesBody) Range(offset, length int64) (io.Reader, error) {
 
 func (bytesBody) Close() error { return nil }
 
+func (l *library) OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	l.mu.Lock()
+	here := l.files[path].local
+	l.mu.Unlock()
+	if !here {
+		return nil, fmt.Errorf("open: %w", codestory.ErrNotFound)
+	}
+	return l.Open(ctx, path)
+}
+
 func (l *library) Open(_ context.Context, path codestory.Path) (*codestory.Content, error) {
 	defer l.enter("open %s", path)()
 	f := l.files[path]

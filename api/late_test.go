@@ -23,6 +23,10 @@ func (l bodyLibrary) Open(context.Context, codestory.Path) (*codestory.Content, 
 	return &codestory.Content{Body: l.body, Size: lateSize, ETag: "x"}, nil
 }
 
+func (l bodyLibrary) OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	return l.Open(ctx, path)
+}
+
 const lateSize = 1 << 20
 
 // lateBody panics in its middle.

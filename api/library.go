@@ -25,6 +25,8 @@ type Library interface {
 	Presign(ctx context.Context, path codestory.Path, req codestory.LinkRequest) (url string, expires time.Time, err error)
 	// Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
 	Open(ctx context.Context, path codestory.Path) (*codestory.Content, error)
+	// OpenHere opens the bytes of the file on this machine, and wraps codestory.ErrNotFound where it is not here.
+	OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error)
 }
 
 // Access says who is asking. Implementations compare secrets in constant time.

@@ -47,16 +47,21 @@ func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestor
 	if got := q["k"]; len(got) != 1 || want == "" || !hmac.Equal([]byte(got[0]), []byte(want)) {
 		return errLinkInvalid
 	}
+	const cacheControl = "private, no-cache"
 	if proxy, err := flagParam(q, "proxy"); err != nil {
 		return err
 	} else if proxy {
-		return s.serveFile(w, r, path, "private, no-cache")
+		return s.serveFile(w, r, path, cacheControl)
+	}
+	err := serveFrom(s.lib.OpenHere, w, r, path, cacheControl)
+	if !errors.Is(err, codestory.ErrNotFound) {
+		return err
 	}
 	loc, err := s.lib.Locate(r.Context(), path)
 	if err != nil {
 		return err
 	}
-	if loc.Stored && !loc.Local {
+	if loc.Stored {
 		link, _, err := s.lib.Presign(r.Context(), path, codestory.LinkRequest{Method: r.Method, Expires: playLifetime})
 		if err == nil {
 			redirect(w, link, "private, no-store")
@@ -66,5 +71,5 @@ func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestor
 			return err
 		}
 	}
-	return s.serveFile(w, r, path, "private, no-cache")
+	return s.serveFile(w, r, path, cacheControl)
 }

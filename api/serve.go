@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,19 +15,26 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// serveFile answers with the bytes of the file, or the ranges of it that are asked for. A file that is replaced before
-// the answer has begun is served as it is then.
+// opener finds the bytes of a file.
+type opener func(context.Context, codestory.Path) (*codestory.Content, error)
+
+// serveFile answers with the bytes of the file, or the ranges of it that are asked for, wherever they are.
 func (s *server) serveFile(w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
-	err := s.serveVersion(w, r, path, cacheControl)
+	return serveFrom(s.lib.Open, w, r, path, cacheControl)
+}
+
+// serveFrom is serveFile with the bytes that open finds. A file that is replaced before the answer has begun is served
+// as it is then. An error comes before anything was written.
+func serveFrom(open opener, w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
+	err := serveVersion(open, w, r, path, cacheControl)
 	if errors.Is(err, codestory.ErrChanged) {
-		err = s.serveVersion(w, r, path, cacheControl)
+		err = serveVersion(open, w, r, path, cacheControl)
 	}
 	return err
 }
 
-// serveVersion is serveFile with the version that there is now. Its error comes before anything was written.
-func (s *server) serveVersion(w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
-	content, err := s.lib.Open(r.Context(), path)
+func serveVersion(open opener, w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
+	content, err := open(r.Context(), path)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,9 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"io"
-	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
@@ -14,10 +12,13 @@ import (
 // localContent is the file on this machine. Where that is the version that the store has, it has the store's ETag, so
 // that a player can go on with the one what it began with the other.
 func (d *Daemon) localContent(path codestory.Path, f *watch.File) *codestory.Content {
-	c := &codestory.Content{Body: fileBody{f}, Size: f.Size(), Modified: f.Version().Modified(), ETag: versionTag(f.Version())}
-	if known, err := d.queue.File(path); err == nil && known.State == codestory.Synced &&
-		known.Version == f.Version() && known.Stored.ETag != "" {
+	version := f.Version()
+	c := &codestory.Content{Body: fileBody{f}, Size: version.Size, Modified: version.Modified()}
+	if known, err := d.queue.File(path); err == nil && known.State == codestory.Synced && known.Version == version {
 		c.ETag = known.Stored.ETag
+	}
+	if c.ETag == "" {
+		c.ETag = versionTag(version)
 	}
 	return c
 }
@@ -58,33 +59,4 @@ func (r *fileRange) Read(p []byte) (int, error) {
 		err = nil
 	}
 	return n, err
-}
-
-const (
-	// clockTick is longer than the steps in which file systems count time: two writes within one cannot be told apart.
-	clockTick = 12 * time.Millisecond
-	// maxTicks bounds how long a player waits for a file that is being written.
-	maxTicks = 20
-)
-
-// openQuiet opens the file once its last write is so long ago that the next one will show. A file that is written to
-// all the while cannot be played: codestory.ErrChanged.
-func (d *Daemon) openQuiet(ctx context.Context, path codestory.Path) (*watch.File, error) {
-	for range maxTicks {
-		f, err := d.tree.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		age := time.Since(f.Version().Written())
-		if age > clockTick || age < -time.Second { // another machine's clock, which tells nothing
-			return f, nil
-		}
-		_ = f.Close()
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(clockTick - max(age, 0)):
-		}
-	}
-	return nil, fmt.Errorf("%s: %w", path, codestory.ErrChanged)
 }

@@ -118,15 +118,9 @@ func (d *Daemon) Presign(ctx context.Context, path codestory.Path, req codestory
 
 // Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
 func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
-	f, err := d.openQuiet(ctx, path)
-	if err == nil {
-		return d.localContent(path, f), nil
-	}
-	if errors.Is(err, codestory.ErrChanged) {
-		return nil, err
-	}
-	if !errors.Is(err, codestory.ErrNotFound) && !errors.Is(err, watch.ErrDirMissing) {
-		return nil, fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
+	content, err := d.OpenHere(ctx, path)
+	if !errors.Is(err, codestory.ErrNotFound) {
+		return content, err
 	}
 	loc, err := d.Locate(ctx, path)
 	if err != nil {
@@ -135,11 +129,26 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	if !loc.Stored {
 		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	content, err := objectContent(ctx, d.remote, path)
+	content, err = objectContent(ctx, d.remote, path)
 	if err != nil {
 		return nil, d.unanswered(ctx, err)
 	}
 	return content, nil
+}
+
+// OpenHere opens the bytes of the file on this machine; codestory.ErrNotFound where it is not here.
+func (d *Daemon) OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	f, err := d.tree.OpenSteady(ctx, path)
+	switch {
+	case err == nil:
+		return d.localContent(path, f), nil
+	case errors.Is(err, watch.ErrDirMissing):
+		return nil, fmt.Errorf("%w: %w", codestory.ErrNotFound, err)
+	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrChanged), ctx.Err() != nil:
+		return nil, err
+	default:
+		return nil, fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
+	}
 }
 
 // Stories lists stories with their files, newest first.

@@ -47,6 +47,33 @@ func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory
 	return nil, err
 }
 
+// steadyTries bounds how often OpenSteady opens a file that is written to meanwhile.
+const steadyTries = 20
+
+// OpenSteady opens the file at path as it is, being written or not, once its last write is so long ago that the next
+// one will show in Intact. A file that never rests so long gives codestory.ErrChanged; else errors as with Stat.
+func (t *Tree) OpenSteady(ctx context.Context, path codestory.Path) (*File, error) {
+	for range steadyTries {
+		f, err := t.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		written := f.Version().Written().UnixNano()
+		if stampNow() > written+int64(longestTick) {
+			return f, nil
+		}
+		if !awaitTick(ctx, written) {
+			_ = f.Close()
+			return nil, ctx.Err()
+		}
+		if f.Intact() == nil {
+			return f, nil
+		}
+		_ = f.Close()
+	}
+	return nil, fmt.Errorf("%w: %q is written to all the while", codestory.ErrChanged, path)
+}
+
 // longestTick is that of file systems that keep whole seconds.
 const longestTick = time.Second
 

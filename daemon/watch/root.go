@@ -15,8 +15,8 @@ import (
 var ErrDirMissing = errors.New("the output directory cannot be read")
 
 // Tree is the output directory. It is only read, and each time through a handle that no name can leave. None is kept
-// in between: a file system of which nothing is being read can be unmounted. All methods may be called at the same
-// time.
+// for more than a moment: a file system of which nothing is being read can be unmounted. All methods may be called at the
+// same time.
 type Tree struct {
 	path  string   // absolute, as it was given: a symlink in it may come to lead elsewhere
 	first identity // of the directory that was there when the Tree was made
@@ -24,6 +24,8 @@ type Tree struct {
 	mu  sync.RWMutex
 	dir string   // where path leads: absolute, without symlinks
 	is  identity // of the directory there
+
+	handles handles
 }
 
 // identity tells a directory from another one that was given its inode number after it was removed.
@@ -127,7 +129,14 @@ func (t *Tree) same(is identity) error {
 }
 
 // root opens the directory, which has to be the one that was opened last. The caller closes.
-func (t *Tree) root() (*os.Root, error) {
+func (t *Tree) root() (*handle, error) {
+	info, err := os.Stat(t.path)
+	if err != nil {
+		return nil, dirError(t.path, err)
+	}
+	if h := t.handles.get("", info); h != nil {
+		return h, nil
+	}
 	root, is, err := openRoot(t.path)
 	if err != nil {
 		return nil, err
@@ -136,7 +145,7 @@ func (t *Tree) root() (*os.Root, error) {
 		_ = root.Close()
 		return nil, err
 	}
-	return root, nil
+	return t.handles.add("", root, is.info), nil
 }
 
 // present returns nil while the path leads to the directory that was opened last.
@@ -179,5 +188,6 @@ func (t *Tree) reopen() error {
 		}
 	}
 	t.dir, t.is = dir, is
+	t.handles.forget()
 	return nil
 }

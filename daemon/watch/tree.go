@@ -56,7 +56,7 @@ func (t *Tree) open(name string) (*File, error) {
 	if err != nil {
 		return nil, t.wrap(name, err)
 	}
-	file, info, err := openRegular(dir, base, info)
+	file, info, err := openRegular(dir.Root, base, info)
 	if err != nil {
 		return nil, t.wrap(name, err)
 	}
@@ -71,7 +71,7 @@ var (
 )
 
 // parent opens the directory that name is in, and says what name is called there. The caller closes.
-func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
+func (t *Tree) parent(name string) (dir *handle, base string, err error) {
 	local, err := localName(name)
 	if err != nil {
 		return nil, "", err
@@ -79,21 +79,34 @@ func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
 	if dir, err = t.root(); err != nil {
 		return nil, "", err
 	}
-	elements := strings.Split(local, string(filepath.Separator))
-	last := len(elements) - 1
-	for _, e := range elements[:last] {
-		info, err := dir.Lstat(e)
-		var child *os.Root
-		if err == nil {
-			child, err = openSubdir(dir, e, info)
+	for i := 0; ; {
+		n := strings.IndexRune(local[i:], filepath.Separator)
+		if n < 0 {
+			return dir, local[i:], nil
 		}
+		child, err := t.child(dir, local[i:i+n], local[:i+n])
 		_ = dir.Close()
 		if err != nil {
 			return nil, "", err
 		}
-		dir = child
+		dir, i = child, i+n+1
 	}
-	return dir, elements[last], nil
+}
+
+// child opens the directory that is called base in dir, and name in the tree. The caller closes.
+func (t *Tree) child(dir *handle, base, name string) (*handle, error) {
+	info, err := dir.Lstat(base)
+	if err != nil {
+		return nil, err
+	}
+	if h := t.handles.get(name, info); h != nil {
+		return h, nil
+	}
+	root, info, err := openSubdir(dir.Root, base, info)
+	if err != nil {
+		return nil, err
+	}
+	return t.handles.add(name, root, info), nil
 }
 
 // localName spells name as this system does. On Windows it refuses what is more than a name there: "\", "C:", "NUL".
@@ -108,14 +121,15 @@ func localName(name string) (string, error) {
 	return local, nil
 }
 
-// openSubdir opens the directory that Lstat described as info, and no symlink in its place.
-func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error) {
+// openSubdir opens the directory that Lstat described as info, and no symlink in its place. It returns what the
+// directory is now.
+func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, os.FileInfo, error) {
 	if !info.IsDir() {
-		return nil, errNotDir
+		return nil, nil, errNotDir
 	}
 	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot hang it
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opened, err := dir.Stat(".")
 	if err == nil && !os.SameFile(info, opened) {
@@ -123,9 +137,9 @@ func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error
 	}
 	if err != nil {
 		_ = dir.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return dir, nil
+	return dir, opened, nil
 }
 
 // openRegular opens the regular file that Lstat described as info, and no symlink in its place. It returns what the

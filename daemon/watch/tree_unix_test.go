@@ -54,11 +54,11 @@ func TestASwapIsCaught(t *testing.T) {
 				os.Rename(in("dir"), in("old dir")), swap(in("file")), swap(in("dir"))); err != nil {
 				t.Fatal(err)
 			}
-			if f, _, err := openRegular(root, "file", file); err == nil {
+			if f, _, err := openRegular(root.Root, "file", file); err == nil {
 				_ = f.Close()
 				t.Errorf("%s was opened for the file", what)
 			}
-			if d, err := openSubdir(root, "dir", dir); err == nil {
+			if d, _, err := openSubdir(root.Root, "dir", dir); err == nil {
 				_ = d.Close()
 				t.Errorf("%s was opened for the directory", what)
 			}

@@ -137,7 +137,7 @@ func (w *walker) subtree(t *Tree, name string) error {
 		defer parent.Close()
 		var info os.FileInfo
 		if info, err = parent.Lstat(base); err == nil {
-			return w.directory(parent, base, name, info)
+			return w.directory(parent.Root, base, name, info)
 		}
 	}
 	if absent(err) {
@@ -149,11 +149,11 @@ func (w *walker) subtree(t *Tree, name string) error {
 // directory walks the directory that is called base in parent, and name in the tree. One that is gone is nothing.
 func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo) error {
 	w.enter(name, info)
-	dir, err := openSubdir(parent, base, info)
+	dir, _, err := openSubdir(parent, base, info)
 	for errors.Is(err, errSwapped) {
 		if info, err = parent.Lstat(base); err == nil {
 			w.enter(name, info)
-			dir, err = openSubdir(parent, base, info)
+			dir, _, err = openSubdir(parent, base, info)
 		}
 	}
 	if err == nil {

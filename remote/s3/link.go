@@ -24,7 +24,19 @@ func (s *Store) Link(ctx context.Context, req remote.LinkRequest) (remote.Link, 
 	if req.Disposition != "" {
 		answer.Set("response-content-disposition", req.Disposition)
 	}
-	return s.presign(ctx, req.Method, req.Key, req.Expires, answer, nil)
+	creds, err := s.signer(ctx)
+	if err != nil {
+		return remote.Link{}, err
+	}
+	key := recentKey{req, creds}
+	if link, ok := s.recent.get(key); ok {
+		return link, nil
+	}
+	link, made, err := s.presign(ctx, req.Method, req.Key, req.Expires, answer, nil)
+	if err == nil {
+		s.recent.put(key, link, made)
+	}
+	return link, err
 }
 
 // PutLink implements remote.PutLinker by a presigned URL that has the content type among what is signed.
@@ -36,29 +48,31 @@ func (s *Store) PutLink(ctx context.Context, req remote.PutLinkRequest) (remote.
 	if req.ContentType != "" {
 		signed = http.Header{"Content-Type": {req.ContentType}}
 	}
-	return s.presign(ctx, http.MethodPut, req.Key, req.Expires, nil, signed)
+	link, _, err := s.presign(ctx, http.MethodPut, req.Key, req.Expires, nil, signed)
+	return link, err
 }
 
+// presign returns the link, and when it was made.
 func (s *Store) presign(ctx context.Context, method, key string, expires time.Duration, query url.Values, header http.Header,
-) (remote.Link, error) {
-	expires, err := expiry(expires)
+) (link remote.Link, made time.Time, err error) {
+	expires, err = expiry(expires)
 	if err != nil {
-		return remote.Link{}, fmt.Errorf("link to %s: %w", key, err)
+		return remote.Link{}, time.Time{}, fmt.Errorf("link to %s: %w", key, err)
 	}
 	// The credentials first: should they be renewed in between, the link is good for longer than it says.
 	creds, err := s.signer(ctx)
 	if err != nil {
-		return remote.Link{}, err
+		return remote.Link{}, time.Time{}, err
 	}
 	signed, err := s.links.PresignHeader(ctx, method, s.info.Bucket, key, expires, query, header)
 	if err != nil {
-		return remote.Link{}, s.fail(ctx, "link to "+key, err)
+		return remote.Link{}, time.Time{}, s.fail(ctx, "link to "+key, err)
 	}
 	end, err := endOf(signed)
 	if err != nil {
-		return remote.Link{}, fmt.Errorf("link to %s: %w", key, err)
+		return remote.Link{}, time.Time{}, fmt.Errorf("link to %s: %w", key, err)
 	}
-	return remote.Link{URL: signed.String(), Expires: earlier(end, creds)}, nil
+	return remote.Link{URL: signed.String(), Expires: earlier(end, creds)}, end.Add(-expires), nil
 }
 
 // signer is what links and forms are signed with at the moment.

@@ -66,6 +66,7 @@ type Store struct {
 	creds     *credentials.Credentials // what keys holds, for the clients
 	core      minio.Core
 	links     *minio.Client // signs for the endpoint that players use; sends nothing
+	recent    recent        // links
 	transport *transport
 }
 
