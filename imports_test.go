@@ -29,7 +29,7 @@ var arrows = map[string]allowed{
 		tests: []string{"api/client"},
 	},
 	"queue": {
-		code:  []string{"."},
+		code:  []string{".", "daemon/atomicfile"},
 		tests: []string{"queue/queuetest"},
 	},
 	"queue/queuetest": {code: []string{".", "queue"}},

@@ -34,7 +34,7 @@ func BenchmarkBatch(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = db.Close() })
-	if err := db.Update(migrate); err != nil {
+	if err := db.Update(makeBuckets); err != nil {
 		b.Fatal(err)
 	}
 	var n atomic.Int64
@@ -53,7 +53,7 @@ func BenchmarkBatch(b *testing.B) {
 }
 
 func putBare(tx *bolt.Tx, path string, r record) error {
-	if err := tx.Bucket(bucketFiles).Put([]byte(path), r.encode()); err != nil {
+	if err := tx.Bucket(bucketFiles).Put([]byte(path), r.encode(path)); err != nil {
 		return err
 	}
 	for _, e := range r.entries(path) {

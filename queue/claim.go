@@ -12,17 +12,20 @@ import (
 
 // Claim is one version of one file that the caller has taken on. It is settled once, by Done, Retry, Block, Changed,
 // Gone, Defer or Release; the path is not claimed again before that. Where writing the outcome fails the claim stays
-// open: settle it again, or Release it, which needs no writing.
+// open: settle it again, or Release it, which needs no writing. Where the database was rebuilt meanwhile nothing comes of
+// it.
 type Claim struct {
 	Path    codestory.Path
 	Version codestory.Version
 	Attempt int     // from 1
 	Stored  *Stored // what this destination has of an older version; nil for nothing
+	Lost    bool    // what the store has may have been known once, and lost with a database: ask it
 
 	// Elsewhere: another destination has this version or an older one. It may be this one by another name.
 	Elsewhere bool
 
 	q          *Queue
+	epoch      int // of the database that it was claimed from
 	generation uint64
 }
 
@@ -80,7 +83,7 @@ func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 		if isPaused(tx) {
 			return nil
 		}
-		path, err := q.mostUrgent(tx, now)
+		order, path, err := q.mostUrgent(tx, now)
 		if err != nil {
 			return err
 		}
@@ -94,8 +97,8 @@ func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 		if err != nil {
 			return err
 		}
-		if !ok {
-			return fmt.Errorf("%w: %q is in the index and has no record", ErrDamaged, path)
+		if !ok || r.state != stateQueued || r.order != order {
+			return fmt.Errorf("%w: %q is in the index and its record is not for that place", ErrDamaged, path)
 		}
 		c = q.newClaim(path, r)
 		return nil
@@ -103,34 +106,36 @@ func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 	return c, due, err
 }
 
-// mostUrgent is the first ready path that nobody has claimed, and that is not deferred unless all are; "" for none.
-// The caller holds mu.
-func (q *Queue) mostUrgent(tx *bolt.Tx, now time.Time) (string, error) {
+// mostUrgent is the first ready path that nobody has claimed, and that is not deferred unless all are, with its place;
+// "" for none. The caller holds mu.
+func (q *Queue) mostUrgent(tx *bolt.Tx, now time.Time) (order int64, path string, err error) {
+	var deferredOrder int64
 	deferred := ""
 	cursor := tx.Bucket(bucketReady).Cursor()
 	for k, _ := cursor.First(); k != nil; k, _ = cursor.Next() {
-		_, path, ok := splitIndexKey(k)
+		order, path, ok := splitIndexKey(k)
 		if !ok {
-			return "", fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(k))
+			return 0, "", fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(k))
 		}
 		if _, taken := q.claimed[path]; taken {
 			continue
 		}
 		if !q.deferred[path].until.After(now) {
-			return path, nil
+			return order, path, nil
 		}
 		if deferred == "" {
-			deferred = path
+			deferredOrder, deferred = order, path
 		}
 	}
-	return deferred, nil
+	return deferredOrder, deferred, nil
 }
 
 func (q *Queue) newClaim(path string, r record) *Claim {
 	c := &Claim{
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
 		Elsewhere: r.stored.destination != 0 && r.stored.destination != q.destination,
-		q:         q, generation: r.generation,
+		Lost:      r.stored.destination == 0 && q.rebuilt.lost(r.version),
+		q:         q, epoch: q.epoch, generation: r.generation,
 	}
 	q.claimed[path] = c
 	return c
@@ -206,7 +211,7 @@ func (c *Claim) Current() (current bool, err error) {
 // Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.
 func (c *Claim) Done(object Stored) error {
 	return c.settle(func(ch *change, r record, now time.Time) error {
-		if err := ch.tx.Bucket(bucketLedger).Delete(ledgerKey(string(c.Path), c.generation)); err != nil {
+		if err := ch.forgetUpload(string(c.Path), c.generation); err != nil {
 			return err
 		}
 		next := r
@@ -280,7 +285,7 @@ func (c *Claim) settle(outcome func(ch *change, r record, now time.Time) error) 
 	now := time.Now().Round(0)
 	err := c.q.commit(func(ch *change) error {
 		r, ok, err := getRecord(ch.tx, string(c.Path))
-		if err != nil || !ok {
+		if err != nil || !ok || c.epoch != ch.epoch {
 			return err
 		}
 		return outcome(ch, r, now)

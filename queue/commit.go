@@ -15,11 +15,14 @@ type call struct {
 	err  error
 }
 
-// change is a write transaction with what it does to the counts.
+// change is a write transaction with what it does to the counts, and to what is kept beside the database.
 type change struct {
 	tx          *bolt.Tx
+	name        string // of the destination
 	destination uint64
+	epoch       int
 	counts      counts
+	kept        []kept
 }
 
 // commit runs fn in a write transaction and returns once it is durable. Calls that come while another transaction is
@@ -58,32 +61,58 @@ func (q *Queue) transact(batch []*call) error {
 		return q.broken
 	}
 	var ch change
+	var refused error // by a call, for a reason of its own
 	err := guard(func() error {
 		return q.db.Update(func(tx *bolt.Tx) error {
-			ch = change{tx: tx, destination: q.destination}
+			ch = change{tx: tx, name: q.name, destination: q.destination, epoch: q.epoch}
 			for _, c := range batch {
-				if err := c.fn(&ch); err != nil {
-					return err
+				if refused = c.fn(&ch); refused != nil {
+					return refused
 				}
 			}
-			return nil
+			return q.finish(&ch)
 		})
 	})
 	if err != nil {
 		err = fmt.Errorf("writing the database: %w", err)
 		if errors.Is(err, ErrDamaged) {
 			q.broken = err
+		} else if refused == nil {
+			q.trouble.set(err)
 		}
-		return err
+		return q.noticed(err)
 	}
+	q.trouble.clear()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.counts.sum(ch.counts)
 	return nil
 }
 
+// finish writes what follows from the calls of a transaction, before it is committed.
+func (q *Queue) finish(ch *change) error {
+	if ch.counts != (counts{}) {
+		q.mu.Lock()
+		next := q.counts
+		q.mu.Unlock()
+		next.sum(ch.counts)
+		if err := ch.tx.Bucket(bucketMeta).Put(keyCounts, next.encode(ch.destination)); err != nil {
+			return err
+		}
+	}
+	if len(ch.kept) == 0 {
+		return nil
+	}
+	return q.kept.append(ch.kept, func() (map[keptKey]kept, error) { return gather(ch.tx) })
+}
+
 func (q *Queue) view(fn func(*bolt.Tx) error) error {
-	return guard(func() error { return q.db.View(fn) })
+	q.swap.RLock()
+	defer q.swap.RUnlock()
+	if q.db == nil {
+		return q.damage.get()
+	}
+	return q.noticed(guard(func() error { return q.db.View(fn) }))
 }
 
 // guard makes a fault or panic over a damaged file an error. bbolt checks little of what it reads, and a page that is

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/binary"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -42,16 +43,46 @@ func (c *counts) remove(r record, destination uint64) {
 }
 
 func (c *counts) sum(d counts) {
-	for _, p := range []struct {
-		to   *tally
-		from tally
-	}{
-		{&c.queued, d.queued}, {&c.retrying, d.retrying}, {&c.blocked, d.blocked},
-		{&c.synced, d.synced}, {&c.other, d.other},
-	} {
-		p.to.files += p.from.files
-		p.to.bytes += p.from.bytes
+	from := d.tallies()
+	for i, to := range c.tallies() {
+		to.files += from[i].files
+		to.bytes += from[i].bytes
 	}
+}
+
+// keyCounts is where the counts stand in bucketMeta, with the number of the destination that they are for: so that
+// nothing has to be counted when the database is opened.
+var keyCounts = []byte("counts")
+
+func (c *counts) tallies() []*tally {
+	return []*tally{&c.queued, &c.retrying, &c.blocked, &c.synced, &c.other}
+}
+
+func (c *counts) encode(destination uint64) []byte {
+	b := binary.AppendUvarint(nil, destination)
+	for _, t := range c.tallies() {
+		b = binary.AppendVarint(binary.AppendVarint(b, t.files), t.bytes)
+	}
+	return seal(keyCounts, b)
+}
+
+// savedCounts are those that were saved, if they are for this destination.
+func savedCounts(tx *bolt.Tx, destination uint64) (c counts, ok bool) {
+	body, ok := unseal(keyCounts, tx.Bucket(bucketMeta).Get(keyCounts))
+	d := decoder{rest: body}
+	saved := d.uvarint()
+	for _, t := range c.tallies() {
+		t.files, t.bytes = d.varint(), d.varint()
+	}
+	return c, ok && !d.bad && len(d.rest) == 0 && saved == destination
+}
+
+func recount(tx *bolt.Tx, destination uint64) (c counts, err error) {
+	err = forEachRecord(tx, func(_ []byte, r record) error {
+		c.add(r, destination)
+		return nil
+	})
+	return c, err
 }
 
 // Stats counts the items. Each is in one count only; Bytes are those of all that wait.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -15,7 +16,7 @@ import (
 func Invariants(q *Queue) error {
 	var recount counts
 	err := q.view(func(tx *bolt.Tx) error {
-		errs := []error{checkPages(tx)}
+		errs := []error{bboltCheck(tx)}
 		want := map[string]int{} // how many entries each index should have
 		errs = append(errs, forEachRecord(tx, func(path []byte, r record) error {
 			recount.add(r, q.destination)
@@ -41,6 +42,7 @@ func Invariants(q *Queue) error {
 		errs = append(errs, invariantStories(tx))
 		return errors.Join(errs...)
 	})
+	err = errors.Join(err, q.Check(), invariantKept(q))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.counts != recount {
@@ -49,12 +51,32 @@ func Invariants(q *Queue) error {
 	return err
 }
 
-func checkPages(tx *bolt.Tx) error {
+func bboltCheck(tx *bolt.Tx) error {
 	var errs []error
 	for err := range tx.Check() {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// invariantKept holds the file beside the database against it.
+func invariantKept(q *Queue) error {
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	if q.kept.file == nil { // opened read-only
+		return nil
+	}
+	got, unread, found, err := readKept(q.kept.path)
+	if err != nil || !found || unread > 0 {
+		return fmt.Errorf("what is kept: found %t, unread %d, %w", found, unread, err)
+	}
+	return q.view(func(tx *bolt.Tx) error {
+		want, err := gather(tx)
+		if err == nil && !reflect.DeepEqual(got, want) {
+			err = fmt.Errorf("kept is %+v and should be %+v", got, want)
+		}
+		return err
+	})
 }
 
 // invariantStories holds each story against its place among the newest, and each file with a story against that.
@@ -103,3 +125,22 @@ func (q *Queue) Transactions() (n int, err error) {
 	})
 	return n, err
 }
+
+// MigrateSome does the first n transactions of a migration, and reports whether those are all.
+func MigrateSome(path string, n int) (done bool, err error) {
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		return false, err
+	}
+	for range n {
+		err = errors.Join(err, db.Update(func(tx *bolt.Tx) (err error) {
+			more, err := migrateSome(tx)
+			done = !more
+			return err
+		}))
+	}
+	return done, errors.Join(err, db.Close())
+}
+
+// Unchecked are Options that leave damage to be met later, as it is in a database too large to be checked each time.
+func Unchecked() Options { return Options{unchecked: true} }

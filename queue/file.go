@@ -73,7 +73,7 @@ func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
 	err := q.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketFiles).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			r, err := decode(v)
+			r, err := decode(k, v)
 			if err != nil {
 				return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, k)
 			}

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -27,15 +28,59 @@ func splitLedgerKey(key []byte) (path string, generation uint64, ok bool) {
 	return string(key[:at]), binary.BigEndian.Uint64(key[at+1:]), true
 }
 
+// ledgerEntry is what the ledger holds of one upload.
+type ledgerEntry struct {
+	generation  uint64
+	destination uint64
+	version     codestory.Version // of the file that is uploaded
+	state       []byte
+}
+
+// encode is the entry, sealed under its key.
+func (e ledgerEntry) encode(key []byte) []byte {
+	b := binary.AppendUvarint(nil, e.destination)
+	b = binary.AppendVarint(b, e.version.Size)
+	b = binary.AppendVarint(b, e.version.ModTime)
+	b = binary.AppendVarint(b, e.version.ChangeTime)
+	b = binary.AppendUvarint(b, e.version.Inode)
+	return seal(key, append(b, e.state...))
+}
+
+func decodeLedger(key, value []byte) (path string, e ledgerEntry, err error) {
+	path, generation, ok := splitLedgerKey(key)
+	body, sealed := unseal(key, value)
+	d := decoder{rest: body}
+	e = ledgerEntry{generation: generation, destination: d.uvarint(), version: codestory.Version{
+		Size: d.varint(), ModTime: d.varint(), ChangeTime: d.varint(), Inode: d.uvarint(),
+	}}
+	e.state = d.rest
+	if !ok || !sealed || d.bad {
+		return "", ledgerEntry{}, fmt.Errorf("%w: an entry of the ledger does not decode", ErrDamaged)
+	}
+	return path, e, nil
+}
+
+// keep is the entry as it is kept beside the database.
+func (e ledgerEntry) keep(path, destination string) kept {
+	k := keepUpload(path, e.generation)
+	k.Version, k.Destination, k.State = e.version, destination, e.state
+	return k
+}
+
 // State is what was saved last for an upload of this version to this destination; nil where nothing was.
 func (c *Claim) State() []byte {
 	var state []byte
 	err := c.q.view(func(tx *bolt.Tx) error {
-		destination, saved, ok := splitLedgerValue(tx.Bucket(bucketLedger).Get(ledgerKey(string(c.Path), c.generation)))
-		if ok && destination == c.q.destination {
-			state = slices.Clone(saved)
+		key := ledgerKey(string(c.Path), c.generation)
+		value := tx.Bucket(bucketLedger).Get(key)
+		if value == nil || c.epoch != c.q.epoch {
+			return nil
 		}
-		return nil
+		_, e, err := decodeLedger(key, value)
+		if err == nil && e.destination == c.q.destination {
+			state = slices.Clone(e.state)
+		}
+		return err
 	})
 	if err != nil {
 		return nil // the next write says what is wrong
@@ -47,17 +92,24 @@ func (c *Claim) State() []byte {
 // superseded and the upload was Forgotten.
 func (c *Claim) Save(state []byte) error {
 	return c.q.commit(func(ch *change) error {
-		value := append(binary.AppendUvarint(nil, ch.destination), state...)
-		return ch.tx.Bucket(bucketLedger).Put(ledgerKey(string(c.Path), c.generation), value)
+		if c.epoch != ch.epoch {
+			return errors.New("the database was rebuilt under the upload, which has to be begun anew")
+		}
+		e := ledgerEntry{generation: c.generation, destination: ch.destination, version: c.Version, state: state}
+		key := ledgerKey(string(c.Path), c.generation)
+		ch.keep(e.keep(string(c.Path), ch.name))
+		return ch.tx.Bucket(bucketLedger).Put(key, e.encode(key))
 	})
 }
 
-func splitLedgerValue(value []byte) (destination uint64, state []byte, ok bool) {
-	destination, n := binary.Uvarint(value)
-	if n <= 0 {
-		return 0, nil, false
+// forgetUpload takes an upload out of the ledger, if it is there.
+func (ch *change) forgetUpload(path string, generation uint64) error {
+	key, ledger := ledgerKey(path, generation), ch.tx.Bucket(bucketLedger)
+	if ledger.Get(key) == nil {
+		return nil
 	}
-	return destination, value[n:], true
+	ch.keep(ended(keepUpload(path, generation)))
+	return ledger.Delete(key)
 }
 
 // Upload is an upload in parts that nobody will go on with.
@@ -74,22 +126,21 @@ func (q *Queue) Abandoned(limit int) (uploads []Upload, err error) {
 	err = q.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketLedger).Cursor()
 		for k, v := c.First(); k != nil && len(uploads) < limit; k, v = c.Next() {
-			path, generation, ok := splitLedgerKey(k)
-			destination, state, valid := splitLedgerValue(v)
-			if !ok || !valid {
-				return fmt.Errorf("%w: an entry of the ledger does not decode", ErrDamaged)
+			path, e, err := decodeLedger(k, v)
+			if err != nil {
+				return err
 			}
-			if _, busy := claimed[path]; busy || destination != q.destination {
+			if _, busy := claimed[path]; busy || e.destination != q.destination {
 				continue
 			}
 			r, known, err := getRecord(tx, path)
 			if err != nil {
 				return err
 			}
-			if known && r.generation == generation && r.state != stateSynced {
+			if known && r.generation == e.generation && r.state != stateSynced {
 				continue
 			}
-			uploads = append(uploads, Upload{codestory.Path(path), bytes.Clone(state), generation})
+			uploads = append(uploads, Upload{codestory.Path(path), bytes.Clone(e.state), e.generation})
 		}
 		return nil
 	})
@@ -98,7 +149,5 @@ func (q *Queue) Abandoned(limit int) (uploads []Upload, err error) {
 
 // Forget takes an upload that was aborted out of the ledger.
 func (q *Queue) Forget(u Upload) error {
-	return q.commit(func(ch *change) error {
-		return ch.tx.Bucket(bucketLedger).Delete(ledgerKey(string(u.Path), u.generation))
-	})
+	return q.commit(func(ch *change) error { return ch.forgetUpload(string(u.Path), u.generation) })
 }

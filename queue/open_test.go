@@ -167,17 +167,22 @@ func edit(t *testing.T, path string, fn func(*bolt.Tx) error) {
 	must(t, db.Close())
 }
 
+// newer is a database that a newer program wrote, which need not have the same buckets.
+func newer(t *testing.T) (path string) {
+	t.Helper()
+	path, _ = newFile(t)
+	edit(t, path, func(tx *bolt.Tx) error {
+		return errors.Join(tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("99")), tx.DeleteBucket([]byte("age")))
+	})
+	return path
+}
+
 // TestOpenOther: a database of another schema, and one that is not the queue's, are refused as what they are.
 func TestOpenOther(t *testing.T) {
 	t.Parallel()
 	t.Run("schema", func(t *testing.T) {
 		t.Parallel()
-		path, _ := newFile(t)
-		edit(t, path, func(tx *bolt.Tx) error {
-			// A newer one need not have the same buckets.
-			return errors.Join(tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("99")), tx.DeleteBucket([]byte("age")))
-		})
-		for _, err := range refused(t, path) {
+		for _, err := range refused(t, newer(t)) {
 			if errors.Is(err, queue.ErrDamaged) || !strings.Contains(err.Error(), `schema 99`) {
 				t.Errorf("the error is %v", err)
 			}

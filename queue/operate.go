@@ -119,9 +119,12 @@ var keyPaused = []byte("paused")
 // SetPaused lets Next hand out nothing, or again what there is. It lasts until it is set otherwise, restarts included.
 func (q *Queue) SetPaused(paused bool) error {
 	err := q.commit(func(ch *change) error {
+		k := kept{Kind: keptPaused, Reason: time.Now().UTC().Format(time.RFC3339)}
 		if paused {
-			return ch.tx.Bucket(bucketMeta).Put(keyPaused, []byte(time.Now().UTC().Format(time.RFC3339)))
+			ch.keep(k)
+			return ch.tx.Bucket(bucketMeta).Put(keyPaused, []byte(k.Reason))
 		}
+		ch.keep(ended(k))
 		return ch.tx.Bucket(bucketMeta).Delete(keyPaused)
 	})
 	q.announce()

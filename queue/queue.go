@@ -27,24 +27,24 @@
 //
 // A method that changes something has made it durable when it returns nil. Killed at any point before, the database is
 // what it was.
+//
+// Damage is an error, ErrDamaged, of whatever meets it. Options.Rebuild sets a damaged database aside and begins a new
+// one, with what is kept beside the database for that: see kept.go and rebuild.go.
 package queue
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // The buckets. Keys of files and stories are paths and story ids as they are.
 var (
-	bucketMeta         = []byte("meta")         // "schema" → decimal; "destination" → the last name of one; "paused" → since when
+	bucketMeta         = []byte("meta")         // see the keys' own comments
 	bucketFiles        = []byte("files")        // path → record
 	bucketReady        = []byte("ready")        // order, path → ""; what may be claimed, first the most urgent
 	bucketDue          = []byte("due")          // time, path → ""; what waits for its next attempt
@@ -77,21 +77,36 @@ type Options struct {
 	Timeout time.Duration
 	// ReadOnly looks and changes nothing; every method that would write fails.
 	ReadOnly bool
+	// Rebuild sets a damaged database aside, see Rebuilt, where Open would otherwise fail and leave it as it is.
+	Rebuild bool
+
+	unchecked bool // by a test
 }
 
 // Queue is an open database. All methods may be called at the same time.
 type Queue struct {
-	db          *bolt.DB
+	path string
+
+	// swap guards what follows: it is held to read for a look at the database, to write where another takes its place,
+	// which whoever holds writer may do.
+	swap        sync.RWMutex
+	db          *bolt.DB // nil while a damaged one has not been replaced yet
 	file        *os.File // of db
 	name        string   // of the destination
 	destination uint64   // its number; 0 where there is none
+	rebuilt     *Rebuilt
+	checked     bool // when it was opened
+	epoch       int  // counts the databases that were lost under us
 
 	writer  sync.Mutex // held for a write transaction
+	kept    keptFile   // guarded by writer
 	broken  error      // the damage that a write transaction met; guarded by writer
 	pending struct {
 		sync.Mutex
 		calls []*call
 	}
+	damage  damage
+	trouble trouble
 
 	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
 	// database grows: so it must not be asked for inside one.
@@ -109,141 +124,81 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second
 	}
-	q := &Queue{claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{})}
+	q, err := open(path, destination, opts, nil)
+	if !opts.Rebuild || opts.ReadOnly || !errors.Is(err, ErrDamaged) {
+		return q, err
+	}
+	lost, asideErr := setAside(path, err)
+	if asideErr != nil {
+		return nil, fmt.Errorf("%w; %w", err, asideErr)
+	}
+	return open(path, destination, opts, lost)
+}
+
+// open is Open once; lost is what Rebuilt is to say of a database that was set aside for this one.
+func open(path, destination string, opts Options, lost *Rebuilt) (*Queue, error) {
+	q := &Queue{
+		path:    path,
+		kept:    keptFile{path: path + keptSuffix},
+		claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{}),
+	}
+	q.damage.reset()
 	var err error
 	if q.db, q.file, err = openFile(path, opts); err != nil {
 		return nil, openError(path, err)
 	}
-	if err := q.load(destination, opts.ReadOnly); err != nil {
+	if err := q.load(destination, opts, lost); err != nil {
 		_ = q.Close()
 		return nil, openError(path, err)
 	}
 	return q, nil
 }
 
-// openFile opens the file and locks it. Where it fails the lock is let go of, also when bbolt panicked over a damaged
-// page and left the file open.
-func openFile(path string, opts Options) (db *bolt.DB, file *os.File, err error) {
-	err = guard(func() (err error) {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout:      opts.Timeout,
-			ReadOnly:     opts.ReadOnly,
-			FreelistType: bolt.FreelistMapType,
-			OpenFile: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
-				file, err = os.OpenFile(name, flag, perm)
-				return file, err
-			},
-		})
+// load looks at what is there, and only then makes what is absent: a file that is refused stays as it is, byte for byte.
+func (q *Queue) load(destination string, opts Options, lost *Rebuilt) error {
+	readOnly := opts.ReadOnly
+	if err := checkFile(q.file); err != nil {
+		return err
+	}
+	fresh, old := false, false
+	err := q.view(func(tx *bolt.Tx) (err error) {
+		if fresh = isNew(tx); fresh {
+			return nil
+		}
+		old, err = checkSchema(tx)
 		return err
 	})
-	if err == nil || file == nil {
-		return db, file, err
-	}
-	_ = unlock(file)
-	_ = file.Close() // an error each, where bbolt has done so
-	if info, statErr := os.Stat(path); statErr == nil && 0 < info.Size() && info.Size() < smallest() &&
-		!errors.Is(err, berrors.ErrTimeout) {
-		err = fmt.Errorf("%w: the file has %d bytes, too few for any", ErrDamaged, info.Size())
-	}
-	return nil, nil, err
-}
-
-// smallest is the size of a new database, which is four pages.
-func smallest() int64 { return 4 * int64(os.Getpagesize()) }
-
-// openError says what a person can do about err.
-func openError(path string, err error) error {
 	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return fmt.Errorf("%w: %s is held by %s: stop that, or choose another --data-dir", ErrLocked, path, holder(path))
-	case errors.Is(err, ErrDamaged), errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum),
-		errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: move %s aside and start again; it is made anew from the output directory (%s)",
-			ErrDamaged, path, strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "))
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("opening the database: %w: give this user the rights to it", err)
-	default:
-		return fmt.Errorf("opening the database %s: %w", path, err)
-	}
-}
-
-// load checks what is there and counts it, and only then makes what is absent: a file that is refused stays as it is,
-// byte for byte. It reads every record and story once, so that a damaged one is found now and not in the middle of the
-// work.
-func (q *Queue) load(destination string, readOnly bool) error {
-	if err := q.checkSize(); err != nil {
+	case err != nil:
 		return err
+	case fresh && readOnly:
+		return ErrEmpty
+	case fresh:
+		err = q.create(lost)
+		q.checked = true
+	case (q.small() || old) && !opts.unchecked:
+		err = q.Check()
+		q.checked = true
 	}
-	ready := false
-	err := q.view(func(tx *bolt.Tx) error {
-		if isNew(tx) {
-			if readOnly {
-				return ErrEmpty
-			}
-			return nil
-		}
-		if err := checkSchema(tx); err != nil {
-			return err
-		}
-		last, _ := findDestination(tx, "")
-		q.name, q.destination = findDestination(tx, destination)
-		ready = q.name == last && schemaOf(tx) == schema || readOnly
-		err := forEachRecord(tx, func(_ []byte, r record) error {
-			q.counts.add(r, q.destination)
-			return nil
-		})
-		return errors.Join(err, checkIndexes(tx), checkStories(tx))
-	})
-	if err != nil || ready {
-		return err
+	if err == nil && old && !readOnly {
+		err = q.migrate()
 	}
-	return q.commit(func(ch *change) error { return q.prepare(ch.tx, destination) })
-}
-
-// checkSize holds the file's size against what its meta page says. bbolt maps the file: a page past the end would be a
-// fault at some later time.
-func (q *Queue) checkSize() error {
-	info, err := os.Stat(q.db.Path())
+	if err == nil {
+		err = q.choose(destination, readOnly)
+	}
+	if err == nil && !readOnly {
+		_ = os.Remove(q.path + compactSuffix) // of a process that was killed
+		err = q.keepUp()
+	}
 	if err != nil {
 		return err
 	}
 	return q.view(func(tx *bolt.Tx) error {
-		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w: the file has %d bytes and should have %d", ErrDamaged, info.Size(), tx.Size())
+		if q.rebuilt = readRebuilt(tx); q.rebuilt != nil {
+			q.rebuilt.Now = fresh
 		}
 		return nil
 	})
-}
-
-// checkIndexes reads every entry of the indexes once, for the same reason.
-func checkIndexes(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling} {
-		err := tx.Bucket(name).ForEach(func(k, _ []byte) error {
-			if _, _, ok := splitIndexKey(k); !ok {
-				return fmt.Errorf("%w: an entry of %d bytes in the index %s", ErrDamaged, len(k), name)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isNew reports whether nothing was ever written to the database.
-func isNew(tx *bolt.Tx) bool {
-	first, _ := tx.Cursor().First()
-	return first == nil
-}
-
-// prepare makes the database one of the present schema, and the destination known.
-func (q *Queue) prepare(tx *bolt.Tx, destination string) (err error) {
-	if err := migrate(tx); err != nil {
-		return err
-	}
-	q.name, q.destination, err = makeDestination(tx, destination)
-	return err
 }
 
 // Close waits for transactions under way and lets go of the file. Claims that are still open are waiting again when
@@ -251,14 +206,31 @@ func (q *Queue) prepare(tx *bolt.Tx, destination string) (err error) {
 func (q *Queue) Close() error {
 	q.writer.Lock()
 	defer q.writer.Unlock()
-	if q.broken != nil { // bbolt may have kept its own lock, for which its Close would wait
-		return errors.Join(unlock(q.file), q.file.Close())
-	}
-	return q.db.Close()
+	q.kept.close()
+	return q.closeDatabase()
 }
 
+// closeDatabase is Close for who holds writer.
+func (q *Queue) closeDatabase() error {
+	switch {
+	case q.db == nil:
+		return nil
+	case q.broken != nil: // bbolt may have kept its own lock, for which its Close would wait
+		return errors.Join(unlock(q.file), q.file.Close())
+	default:
+		return q.db.Close()
+	}
+}
+
+// Path is where the database is.
+func (q *Queue) Path() string { return q.path }
+
 // Destination is the name of the store that the index is about; "" where none was ever named.
-func (q *Queue) Destination() string { return q.name }
+func (q *Queue) Destination() string {
+	q.swap.RLock()
+	defer q.swap.RUnlock()
+	return q.name
+}
 
 // Ping returns nil while the database can be read.
 func (q *Queue) Ping() error { return q.view(func(*bolt.Tx) error { return nil }) }

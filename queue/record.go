@@ -64,14 +64,19 @@ func (r *record) bytes() int64 {
 	return r.version.Size
 }
 
-// recordFormat is the first byte of an encoded record.
-const recordFormat = 1
+// The first byte of an encoded record. One of schema 1 has no checksum.
+const (
+	recordPlain  = 1
+	recordSealed = 2
+)
 
-// encode writes the format byte, the state, and then the fields in the order of their declaration: numbers as varints,
-// texts with their length before them.
-func (r *record) encode() []byte {
+// encode is the record sealed under its path: the format byte, the state, and then the fields in the order of their
+// declaration, numbers as varints, texts with their length before them.
+func (r *record) encode(path string) []byte { return seal([]byte(path), r.appendTo(recordSealed)) }
+
+func (r *record) appendTo(format byte) []byte {
 	b := make([]byte, 0, 160)
-	b = append(b, recordFormat, byte(r.state))
+	b = append(b, format, byte(r.state))
 	b = binary.AppendUvarint(b, r.generation)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.version.ModTime)
@@ -97,8 +102,23 @@ func appendText(b []byte, s string) []byte {
 
 var errRecord = errors.New("not a record")
 
-func decode(b []byte) (record, error) {
-	if len(b) < 2 || b[0] != recordFormat || state(b[1]) < stateQueued || state(b[1]) > stateIgnored {
+// decode reads the record of the path.
+func decode(path, b []byte) (record, error) {
+	if len(b) > 0 && b[0] == recordSealed {
+		body, ok := unseal(path, b)
+		if !ok {
+			return record{}, errRecord
+		}
+		return decodeFields(body)
+	}
+	if len(b) > 0 && b[0] != recordPlain {
+		return record{}, errRecord
+	}
+	return decodeFields(b)
+}
+
+func decodeFields(b []byte) (record, error) {
+	if len(b) < 2 || state(b[1]) < stateQueued || state(b[1]) > stateIgnored {
 		return record{}, errRecord
 	}
 	d := decoder{rest: b[2:]}
@@ -169,7 +189,7 @@ func getRecord(tx *bolt.Tx, path string) (record, bool, error) {
 	if b == nil {
 		return record{}, false, nil
 	}
-	r, err := decode(b)
+	r, err := decode([]byte(path), b)
 	if err != nil {
 		return record{}, false, fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, path)
 	}
@@ -178,7 +198,7 @@ func getRecord(tx *bolt.Tx, path string) (record, bool, error) {
 
 func forEachRecord(tx *bolt.Tx, fn func(path []byte, r record) error) error {
 	return tx.Bucket(bucketFiles).ForEach(func(k, v []byte) error {
-		r, err := decode(v)
+		r, err := decode(k, v)
 		if err != nil {
 			return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, k)
 		}
@@ -195,7 +215,8 @@ func (ch *change) put(path string, old record, had bool, next record) error {
 		}
 	}
 	ch.counts.add(next, ch.destination)
-	if err := ch.tx.Bucket(bucketFiles).Put([]byte(path), next.encode()); err != nil {
+	ch.keepDrop(path, old, next)
+	if err := ch.tx.Bucket(bucketFiles).Put([]byte(path), next.encode(path)); err != nil {
 		return err
 	}
 	for _, e := range next.entries(path) {
@@ -210,6 +231,7 @@ func (ch *change) remove(path string, old record) error {
 	if err := ch.unindex(path, old); err != nil {
 		return err
 	}
+	ch.keepDrop(path, old, record{})
 	return ch.tx.Bucket(bucketFiles).Delete([]byte(path))
 }
 

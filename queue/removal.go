@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -29,20 +29,22 @@ type removal struct {
 	once        bool  // it was done for the first time
 }
 
-func (r removal) encode() []byte {
+// encode is the removal sealed under its path.
+func (r removal) encode(path []byte) []byte {
 	b := binary.AppendUvarint(nil, r.destination)
 	b = binary.AppendVarint(b, r.since)
 	b = binary.AppendVarint(b, r.until)
 	if r.once {
-		return append(b, 1)
+		return seal(path, append(b, 1))
 	}
-	return append(b, 0)
+	return seal(path, append(b, 0))
 }
 
-func decodeRemoval(b []byte) (removal, error) {
-	d := decoder{rest: b}
+func decodeRemoval(path, b []byte) (removal, error) {
+	body, ok := unseal(path, b)
+	d := decoder{rest: body}
 	r := removal{destination: d.uvarint(), since: d.varint(), until: d.varint()}
-	if d.bad || len(d.rest) != 1 || d.rest[0] > 1 {
+	if !ok || d.bad || len(d.rest) != 1 || d.rest[0] > 1 {
 		return removal{}, fmt.Errorf("%w: a removal does not decode", ErrDamaged)
 	}
 	r.once = d.rest[0] == 1
@@ -133,8 +135,7 @@ func (d *deletion) remove(path string) error {
 	} else if form.destination == d.ch.destination {
 		until = max(until, form.until)
 	}
-	entry := removal{destination: d.ch.destination, since: d.now.UnixNano(), until: until}
-	return d.ch.tx.Bucket(bucketRemovals).Put([]byte(path), entry.encode())
+	return d.ch.putRemoval(path, removal{destination: d.ch.destination, since: d.now.UnixNano(), until: until})
 }
 
 // pathsOf are the keys with the prefix.
@@ -167,7 +168,7 @@ func (q *Queue) Removals(id codestory.StoryID, limit int) (removals []Removal, e
 	err = q.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketRemovals).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && k != nil && len(removals) < limit; k, v = c.Next() {
-			entry, err := decodeRemoval(v)
+			entry, err := decodeRemoval(k, v)
 			if err != nil {
 				return err
 			}
@@ -194,11 +195,10 @@ func (r Removal) Done() error {
 	now := time.Now().UnixNano()
 	err := r.claim.q.commit(func(ch *change) error {
 		if now >= r.entry.until {
-			return errors.Join(
-				ch.tx.Bucket(bucketRemovals).Delete([]byte(r.Path)), ch.tx.Bucket(bucketForms).Delete([]byte(r.Path)))
+			return errors.Join(ch.endRemoval(string(r.Path)), ch.endForm(string(r.Path)))
 		}
 		r.entry.once = true
-		return ch.tx.Bucket(bucketRemovals).Put([]byte(r.Path), r.entry.encode())
+		return ch.putRemoval(string(r.Path), r.entry)
 	})
 	r.Release()
 	return err
@@ -220,8 +220,8 @@ func (q *Queue) Removed(path codestory.Path) (removed bool, err error) {
 // also says since when the first of them is.
 func (q *Queue) RemovalsWaiting() (n int, since time.Time, err error) {
 	err = q.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketRemovals).ForEach(func(_, v []byte) error {
-			entry, err := decodeRemoval(v)
+		return tx.Bucket(bucketRemovals).ForEach(func(k, v []byte) error {
+			entry, err := decodeRemoval(k, v)
 			if err != nil || entry.once || entry.destination != q.destination {
 				return err
 			}
@@ -237,12 +237,33 @@ func (q *Queue) RemovalsWaiting() (n int, since time.Time, err error) {
 
 // overtaken ends what is noted of the object of the path, which is the daemon's own now, and of a version that is wanted.
 func (ch *change) overtaken(path string) error {
-	for _, name := range [][]byte{bucketRemovals, bucketFound} {
-		if err := ch.tx.Bucket(name).Delete([]byte(path)); err != nil {
-			return err
-		}
+	return errors.Join(ch.endRemoval(path), ch.tx.Bucket(bucketFound).Delete([]byte(path)))
+}
+
+func (ch *change) putRemoval(path string, r removal) error {
+	ch.keep(r.keep(path, ch.name))
+	return ch.tx.Bucket(bucketRemovals).Put([]byte(path), r.encode([]byte(path)))
+}
+
+func (ch *change) endRemoval(path string) error {
+	return ch.end(bucketRemovals, path, kept{Kind: keptRemoval})
+}
+
+func (ch *change) putForm(path string, f form) error {
+	ch.keep(f.keep(path, ch.name))
+	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode([]byte(path)))
+}
+
+func (ch *change) endForm(path string) error { return ch.end(bucketForms, path, kept{Kind: keptForm}) }
+
+// end deletes what is in the bucket, if it is there, also from what is kept beside the database.
+func (ch *change) end(bucket []byte, path string, k kept) error {
+	if ch.tx.Bucket(bucket).Get([]byte(path)) == nil {
+		return nil
 	}
-	return nil
+	k.Path = strconv.QuoteToASCII(path)
+	ch.keep(ended(k))
+	return ch.tx.Bucket(bucket).Delete([]byte(path))
 }
 
 // form is an entry of its bucket: uploads to the object of the path were signed for.
@@ -251,14 +272,24 @@ type form struct {
 	until       int64 // when the last of them expires, in nanoseconds since 1970
 }
 
+// encode is the form sealed under its path.
+func (f form) encode(path []byte) []byte {
+	return seal(path, binary.AppendVarint(binary.AppendUvarint(nil, f.destination), f.until))
+}
+
 func getForm(tx *bolt.Tx, path string) (form, error) {
 	b := tx.Bucket(bucketForms).Get([]byte(path))
 	if b == nil {
 		return form{}, nil
 	}
-	d := decoder{rest: slices.Clone(b)}
+	return decodeForm([]byte(path), b)
+}
+
+func decodeForm(path, b []byte) (form, error) {
+	body, ok := unseal(path, b)
+	d := decoder{rest: body}
 	f := form{destination: d.uvarint(), until: d.varint()}
-	if d.bad || len(d.rest) != 0 {
+	if !ok || d.bad || len(d.rest) != 0 {
 		return form{}, fmt.Errorf("%w: a form does not decode", ErrDamaged)
 	}
 	return f, nil
@@ -276,9 +307,7 @@ func (q *Queue) SignForm(path codestory.Path, until time.Time) error {
 		if old.destination == next.destination {
 			next.until = max(next.until, old.until)
 		}
-		b := binary.AppendVarint(binary.AppendUvarint(nil, next.destination), next.until)
-		return errors.Join(
-			ch.tx.Bucket(bucketForms).Put([]byte(path), b), ch.tx.Bucket(bucketRemovals).Delete([]byte(path)))
+		return errors.Join(ch.putForm(string(path), next), ch.endRemoval(string(path)))
 	})
 }
 

@@ -1,15 +1,22 @@
 package queue
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
 )
 
 // schema is what this program writes. It reads all that came before and makes them this one when it opens them to
-// write; what it does not know is left untouched.
+// write; what it does not know is left untouched. What each has that the one before had not:
+//
+//	2  the buckets of what is deleted from the store
+//	3  values sealed with checksums; the counts; what was sent and not answered; the version of the file in the ledger
 const schema = 3
 
 // bucketsOf are the buckets that each schema added to the one before.
@@ -20,7 +27,16 @@ var bucketsOf = map[int][][]byte{
 	3: {bucketUnanswered},
 }
 
-var keySchema = []byte("schema")
+var (
+	keySchema    = []byte("schema")    // in decimal
+	keyMigration = []byte("migration") // while one is under way: the number of its step, and the last key that is done
+)
+
+// isNew reports whether nothing was ever written to the database.
+func isNew(tx *bolt.Tx) bool {
+	first, _ := tx.Cursor().First()
+	return first == nil
+}
 
 // schemaOf is the schema of the database: 0 for a new one, and for what is none.
 func schemaOf(tx *bolt.Tx) int {
@@ -35,25 +51,26 @@ func schemaOf(tx *bolt.Tx) int {
 	return n
 }
 
-// checkSchema refuses what is no database of this program, or one of a newer program.
-func checkSchema(tx *bolt.Tx) error {
-	switch got := schemaOf(tx); {
+// checkSchema refuses what is no database of this program, or one of a newer program. old is whether it has to be
+// migrated before it is written to.
+func checkSchema(tx *bolt.Tx) (old bool, err error) {
+	got := schemaOf(tx)
+	switch {
 	case got == 0:
-		return fmt.Errorf("%w: it is not one of codestoryd", ErrDamaged)
+		return false, fmt.Errorf("%w: it is not one of codestoryd", ErrDamaged)
 	case got > schema:
-		return fmt.Errorf("the database has schema %d and this program reads %d at most: use the codestoryd that made it, or a newer one", got, schema)
-	default:
-		for n := 1; n <= got; n++ {
-			if missing := slices.IndexFunc(bucketsOf[n], func(name []byte) bool { return tx.Bucket(name) == nil }); missing >= 0 {
-				return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucketsOf[n][missing])
-			}
-		}
-		return nil
+		return false, fmt.Errorf("the database has schema %d and this program reads %d at most: use the codestoryd that made it, or a newer one", got, schema)
 	}
+	for n := 1; n <= got; n++ {
+		if missing := slices.IndexFunc(bucketsOf[n], func(name []byte) bool { return tx.Bucket(name) == nil }); missing >= 0 {
+			return false, fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucketsOf[n][missing])
+		}
+	}
+	return got < schema || tx.Bucket(bucketMeta).Get(keyMigration) != nil, nil
 }
 
-// migrate makes a new database, or one of an older schema, one of this schema.
-func migrate(tx *bolt.Tx) error {
+// makeBuckets makes the buckets that a new database, or one of an older schema, has not got.
+func makeBuckets(tx *bolt.Tx) error {
 	for n := schemaOf(tx) + 1; n <= schema; n++ {
 		for _, name := range bucketsOf[n] {
 			if _, err := tx.CreateBucket(name); err != nil {
@@ -62,4 +79,114 @@ func migrate(tx *bolt.Tx) error {
 		}
 	}
 	return tx.Bucket(bucketMeta).Put(keySchema, []byte(strconv.Itoa(schema)))
+}
+
+// migrateAtOnce bounds one transaction of a migration, in bytes of values.
+const migrateAtOnce = 4 << 20
+
+// sealing are the buckets whose values schema 3 seals, and how.
+var sealing = []struct {
+	bucket  []byte
+	convert func(key, value []byte) ([]byte, error)
+}{
+	{bucketDestinations, sealBare},
+	{bucketForms, sealBare},
+	{bucketRemovals, sealBare},
+	{bucketLedger, sealLedger},
+	{bucketStories, sealStory},
+	{bucketFiles, sealRecord},
+}
+
+// migrate brings a database of an older schema to this one, in transactions of bounded size. Killed between two of them,
+// it goes on where it was: the first says that the schema is the new one, so that no older program reads a mixture.
+func (q *Queue) migrate() error {
+	for more := true; more; {
+		err := q.commit(func(ch *change) (err error) {
+			more, err = migrateSome(ch.tx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("bringing the database to schema %d: %w", schema, err)
+		}
+	}
+	return nil
+}
+
+func migrateSome(tx *bolt.Tx) (more bool, err error) {
+	if err := makeBuckets(tx); err != nil {
+		return false, err
+	}
+	meta := tx.Bucket(bucketMeta)
+	step, last := 0, []byte(nil)
+	if at := meta.Get(keyMigration); len(at) > 0 {
+		step, last = int(at[0]), bytes.Clone(at[1:])
+	}
+	if step >= len(sealing) {
+		return false, meta.Delete(keyMigration)
+	}
+	last, err = convertSome(tx.Bucket(sealing[step].bucket), last, sealing[step].convert)
+	if err != nil {
+		return false, err
+	}
+	if last == nil {
+		step++
+	}
+	return true, meta.Put(keyMigration, append([]byte{byte(step)}, last...))
+}
+
+// convertSome converts what follows the key after, nil for the start. last is nil once there is no more.
+func convertSome(b *bolt.Bucket, after []byte, convert func(key, value []byte) ([]byte, error)) (last []byte, err error) {
+	type pair struct{ key, value []byte }
+	var some []pair
+	bytesLeft := migrateAtOnce
+	c := b.Cursor()
+	k, v := c.Seek(after)
+	if len(after) > 0 && bytes.Equal(k, after) {
+		k, v = c.Next()
+	}
+	for ; k != nil && bytesLeft > 0; k, v = c.Next() {
+		value, err := convert(k, v)
+		if err != nil {
+			return nil, err
+		}
+		bytesLeft -= len(k) + len(value)
+		some = append(some, pair{slices.Clone(k), value})
+	}
+	for _, p := range some {
+		if err := b.Put(p.key, p.value); err != nil {
+			return nil, err
+		}
+	}
+	if k == nil {
+		return nil, nil
+	}
+	return some[len(some)-1].key, nil
+}
+
+func sealBare(key, value []byte) ([]byte, error) { return seal(key, bytes.Clone(value)), nil }
+
+func sealRecord(key, value []byte) ([]byte, error) {
+	r, err := decode(key, value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, key)
+	}
+	return r.encode(string(key)), nil
+}
+
+func sealStory(key, value []byte) ([]byte, error) {
+	s, err := decodeStory(codestory.StoryID(key), value)
+	if err != nil {
+		return nil, err
+	}
+	return s.encode()
+}
+
+// sealLedger converts an upload of schema 1, which is the number of the destination and the state. The version of the
+// file is not known: it is in the record, for as long as that is not superseded.
+func sealLedger(key, value []byte) ([]byte, error) {
+	destination, n := binary.Uvarint(value)
+	if n <= 0 {
+		return nil, fmt.Errorf("%w: an entry of the ledger does not decode", ErrDamaged)
+	}
+	return ledgerEntry{destination: destination, state: value[n:]}.encode(key), nil
 }

@@ -39,22 +39,34 @@ func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
 	if b == nil {
 		return Story{}, false, nil
 	}
-	s := Story{ID: id}
-	if err := json.Unmarshal(b, &s); err != nil {
-		return Story{}, false, fmt.Errorf("%w: the record of story %s does not decode: %v", ErrDamaged, id, err)
-	}
-	return s, true, nil
+	s, err := decodeStory(id, b)
+	return s, err == nil, err
 }
 
-// checkStories reads every story. One that fills more than a page has nothing else that would show damage in it, or in
-// those behind it.
-func checkStories(tx *bolt.Tx) error {
-	return tx.Bucket(bucketStories).ForEach(func(id, b []byte) error {
-		if _, err := codestory.ParseStoryID(string(id)); err != nil || !json.Valid(b) {
-			return fmt.Errorf("%w: a story of it does not decode", ErrDamaged)
+// decodeStory reads what encode wrote, or the bare JSON of schema 1.
+func decodeStory(id codestory.StoryID, b []byte) (Story, error) {
+	text := b
+	if len(b) > 0 && b[0] == recordSealed {
+		body, ok := unseal([]byte(id), b)
+		if !ok {
+			return Story{}, fmt.Errorf("%w: the record of story %s does not decode", ErrDamaged, id)
 		}
-		return nil
-	})
+		text = body[1:]
+	}
+	s := Story{ID: id}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return Story{}, fmt.Errorf("%w: the record of story %s does not decode: %v", ErrDamaged, id, err)
+	}
+	return s, nil
+}
+
+// encode is the format byte and JSON, sealed under the story's id.
+func (s Story) encode() ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encoding story %s: %w", s.ID, err)
+	}
+	return seal([]byte(s.ID), append([]byte{recordSealed}, text...)), nil
 }
 
 // noteStory makes the story known, and takes over new metadata.
@@ -79,9 +91,9 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 	if metadata != nil {
 		next.Metadata, next.Owned = *metadata, true
 	}
-	b, err := json.Marshal(next)
+	b, err := next.encode()
 	if err != nil {
-		return fmt.Errorf("encoding story %s: %w", id, err)
+		return err
 	}
 	if err := ch.tx.Bucket(bucketStories).Put([]byte(id), b); err != nil {
 		return err

@@ -38,11 +38,11 @@ func Write(path string, data []byte, perm os.FileMode) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir makes the rename last. Windows cannot sync a directory and has its rename journalled by NTFS.
-func syncDir(dir string) error {
+// SyncDir makes a rename in the directory last. Windows cannot sync a directory and has its rename journalled by NTFS.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}

@@ -1,0 +1,141 @@
+package queue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// A database that was lost is begun anew. The caller finds the files in the output directory again and enqueues them;
+// what the store has of them it can ask the store (Claim.Lost). The rest is in the file beside the database.
+
+const (
+	keptSuffix  = ".kept"
+	asideSuffix = ".damaged-" // and the time
+	asideTime   = "20060102T150405Z"
+	maxAside    = 3 // databases that were set aside; of more the oldest is removed
+)
+
+// Rebuilt says how the database came to be begun anew.
+type Rebuilt struct {
+	At     time.Time `json:"at"`
+	Aside  string    `json:"aside,omitempty"`  // where the damaged one is; "" where there is none
+	Reason string    `json:"reason,omitempty"` // what was wrong with it; "" where it was not there
+	Unread int       `json:"unread,omitempty"` // things that were kept beside it and could not be read any more
+	Now    bool      `json:"-"`                // since this queue was opened
+}
+
+var keyRebuilt = []byte("rebuilt") // a Rebuilt as JSON
+
+// Rebuilt is nil where the database was never lost.
+func (q *Queue) Rebuilt() *Rebuilt {
+	q.swap.RLock()
+	defer q.swap.RUnlock()
+	return q.rebuilt
+}
+
+func readRebuilt(tx *bolt.Tx) *Rebuilt {
+	var r Rebuilt
+	if text := tx.Bucket(bucketMeta).Get(keyRebuilt); text == nil || json.Unmarshal(text, &r) != nil {
+		return nil
+	}
+	return &r
+}
+
+// lost reports whether the store may have this version without the index knowing: it is older than the rebuilt database.
+func (r *Rebuilt) lost(v codestory.Version) bool {
+	return r != nil && max(v.ChangeTime, v.ModTime) <= r.At.UnixNano()
+}
+
+// Rebuild sets the database aside in which damage was met, and begins a new one with what is kept beside it, as
+// Options.Rebuild does. Claims that are open are of no use any more: nothing comes of them. While it fails nothing can be
+// had of the queue, and it may be tried again. It does nothing where no damage was met.
+func (q *Queue) Rebuild() error {
+	damage := q.damage.get()
+	if damage == nil {
+		return nil
+	}
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	q.swap.Lock()
+	defer q.swap.Unlock()
+	q.kept.close()
+	_ = q.closeDatabase() // it is lost anyway
+	q.db, q.broken = nil, damage
+	lost, err := setAside(q.path, damage)
+	if err != nil {
+		return err
+	}
+	fresh, err := open(q.path, q.name, Options{Timeout: time.Second}, lost)
+	if err != nil {
+		return err
+	}
+	q.db, q.file, q.kept, q.broken = fresh.db, fresh.file, fresh.kept, nil
+	q.destination, q.rebuilt, q.checked = fresh.destination, fresh.rebuilt, fresh.checked
+	q.epoch++
+	q.mu.Lock()
+	q.counts = fresh.counts // what is claimed stays so: no path is claimed a second time before its claim has ended
+	q.mu.Unlock()
+	q.trouble.clear()
+	q.damage.reset()
+	q.announce()
+	return nil
+}
+
+// setAside renames the database that is damaged in that way, and returns what is to be said of it; nil where there is none
+// any more, or another process has put a new one in its place.
+func setAside(path string, damage error) (*Rebuilt, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("setting the damaged database aside: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := lock(file); err != nil {
+		return nil, fmt.Errorf("%w: %s, which is damaged, is held by %s", ErrLocked, path, holder(path))
+	}
+	defer func() { _ = unlock(file) }()
+	if !isAt(file, path) {
+		return nil, nil
+	}
+	aside := path + asideSuffix + time.Now().UTC().Format(asideTime)
+	if _, err := os.Lstat(aside); err == nil { // the second in one second
+		aside += time.Now().Format(".000000000")
+	}
+	if err := renameLocked(file, path, aside); err != nil {
+		return nil, fmt.Errorf("setting the damaged database aside: %w: move %s away yourself", err, path)
+	}
+	removeOldAside(path)
+	return &Rebuilt{Aside: aside, Reason: reasonOf(damage)}, nil
+}
+
+// asides are the databases that were set aside, the oldest first.
+func asides(path string) []string {
+	found, _ := filepath.Glob(escapeGlob(path) + asideSuffix + "*")
+	slices.Sort(found)
+	return found
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(path)
+}
+
+// removeOldAside keeps a disk that damages one database after another from being filled with them.
+func removeOldAside(path string) {
+	found := asides(path)
+	for _, old := range found[:max(0, len(found)-maxAside)] {
+		_ = os.Remove(old)
+	}
+}
