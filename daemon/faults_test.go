@@ -6,13 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
-	"github.com/codestory/codestoryd/queue"
 )
 
 // A database that fails for a while is said to, and waited for; the daemon can be stopped meanwhile.
@@ -37,12 +37,21 @@ func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
 	})
 }
 
-// What came of an upload cannot be written into a damaged database: the daemon ends, and does not upload it again.
-func TestDamagedDatabaseEndsUploads(t *testing.T) {
+// untilFiles brings a bubble's clock, which begins in the year 2000, behind the times of files that are made now.
+const untilFiles = 100 * 365 * 24 * time.Hour
+
+// A database that is damaged under the daemon is set aside and made anew. What is in the store already is found there,
+// and not uploaded again; what is not, is.
+func TestDamagedDatabaseIsRebuilt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
+		time.Sleep(untilFiles)
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
-		store.put = func(context.Context, string) error {
+		first, second := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
+		store.put = func(_ context.Context, key string) error {
+			if key != first.Key() {
+				return nil
+			}
 			info, err := os.Stat(w.file)
 			if err != nil {
 				return err
@@ -55,14 +64,60 @@ func TestDamagedDatabaseEndsUploads(t *testing.T) {
 			_, err = f.WriteAt(noise, int64(2*os.Getpagesize())) // all but the meta pages
 			return errors.Join(err, f.Close())
 		}
-		w.write(codestory.ChapterPath(kilo, 1), "one")
-		soft, stop := context.WithTimeout(t.Context(), time.Hour)
-		defer stop()
-		if err := w.Upload(soft, t.Context()); !errors.Is(err, queue.ErrDamaged) {
-			t.Errorf("Upload: %v, want the damage", err)
+		w.write(first, "one")
+		w.upload(time.Minute)
+		r := w.queue.Rebuilt()
+		if r == nil || !r.Now || r.Aside == "" {
+			t.Fatalf("rebuilt: %+v", r)
 		}
-		if n := len(store.puts()); n != 1 {
-			t.Errorf("%d uploads", n)
+		if problems := w.databaseProblems(); len(problems) != 1 || problems[0].Code != "database_set_aside" {
+			t.Errorf("problems: %+v", problems)
+		}
+		w.settle(first) // as the scan does
+		w.write(second, "two")
+		w.upload(time.Minute)
+		for _, path := range []codestory.Path{first, second} {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		if got := store.puts(); !slices.Equal(got, []string{first.Key(), second.Key()}) {
+			t.Errorf("uploaded %q", got)
+		}
+		if err := os.Remove(r.Aside); err != nil {
+			t.Fatal(err)
+		}
+		if problems := w.databaseProblems(); len(problems) != 0 {
+			t.Errorf("problems: %+v", problems)
+		}
+	})
+}
+
+// Where the store has other bytes than the file, or nobody can tell, the file is uploaded.
+func TestLostIndexAndAnotherObject(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		time.Sleep(untilFiles)
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		same, other, longer := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2), codestory.ChapterPath(kilo, 3)
+		store.store(same.Key(), "same")
+		store.store(other.Key(), "othr")
+		store.store(longer.Key(), "longer than it")
+		for _, path := range []codestory.Path{same, other, longer} {
+			w.write(path, "same")
+		}
+		w.lose()
+		for _, path := range []codestory.Path{same, other, longer} {
+			w.settle(path)
+		}
+		w.upload(time.Minute)
+		if got := slices.Sorted(slices.Values(store.puts())); !slices.Equal(got, []string{other.Key(), longer.Key()}) {
+			t.Errorf("uploaded %q", got)
+		}
+		for _, path := range []codestory.Path{same, other, longer} {
+			if content, _ := store.object(path.Key()); content != "same" {
+				t.Errorf("%s is %q in the store", path, content)
+			}
 		}
 	})
 }

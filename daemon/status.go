@@ -25,7 +25,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
 	removals, err := d.removalProblems()
-	s.Problems = slices.Concat(s.Problems, d.database.list(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals)
+	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals)
 	return s, err
 }
 

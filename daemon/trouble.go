@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
 )
 
 // databaseTrouble is whether the database fails at the moment, as a problem for the status.
@@ -39,4 +43,34 @@ func (t *databaseTrouble) list() []codestory.Problem {
 		return nil
 	}
 	return []codestory.Problem{*t.now}
+}
+
+// databaseProblems are what is wrong with the database now.
+func (d *Daemon) databaseProblems() []codestory.Problem {
+	problems := DatabaseProblems(d.queue)
+	err, since := d.queue.Trouble()
+	if err == nil || !isDiskFull(err) {
+		return append(problems, d.database.list()...)
+	}
+	return append(problems, codestory.Problem{Code: "disk_full", Since: since, Message: fmt.Sprintf(
+		"the disk with the data directory %s is full: make room there; nothing is lost, and it goes on by itself",
+		filepath.Dir(d.queue.Path()))})
+}
+
+// DatabaseProblems are what became of the database before.
+func DatabaseProblems(q *queue.Queue) []codestory.Problem {
+	r := q.Rebuilt()
+	if r == nil || r.Aside == "" {
+		return nil
+	}
+	if _, err := os.Stat(r.Aside); err != nil {
+		return nil
+	}
+	unread := ""
+	if r.Unread > 0 {
+		unread = fmt.Sprintf(" but for %d things that were asked for, such as to drop a file or to pause", r.Unread)
+	}
+	return []codestory.Problem{{Code: "database_set_aside", Since: r.At, Message: fmt.Sprintf(
+		"the database was damaged (%s) and is set aside as %s; it was made anew from the output directory and the store, and nothing was lost%s: "+
+			"remove that file when you have no use for it, which ends this message", r.Reason, r.Aside, unread)}}
 }

@@ -15,10 +15,10 @@ import (
 )
 
 // Upload claims files and stores them until soft ends; then it begins no more, lets those under way finish for a
-// while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched. It returns an error
-// only for a database that is damaged; one that cannot be written for a while, as on a full disk, is tried again.
-func (d *Daemon) Upload(soft, hard context.Context) (err error) {
-	soft, stop := context.WithCancelCause(soft)
+// while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched. A database that cannot
+// be written for a while, as on a full disk, is waited for, and one that is damaged is replaced.
+func (d *Daemon) Upload(soft, hard context.Context) error {
+	soft, stop := context.WithCancel(soft)
 	work, cut := context.WithCancel(hard)
 	defer cut()
 	stopCutting := context.AfterFunc(soft, func() {
@@ -28,16 +28,12 @@ func (d *Daemon) Upload(soft, hard context.Context) (err error) {
 	defer stopCutting()
 
 	var workers sync.WaitGroup
-	defer func() {
-		stop(nil)
-		workers.Wait()
-		if cause := context.Cause(soft); err == nil && errors.Is(cause, queue.ErrDamaged) {
-			err = cause
-		}
-	}()
+	defer workers.Wait()
+	defer stop()
 	workers.Go(func() { d.gate.run(soft) })
 	workers.Go(func() { d.sweep(soft) })
 	workers.Go(func() { d.watchLate(soft) })
+	workers.Go(func() { d.tend(soft) })
 	slots := make(chan struct{}, d.concurrency)
 	for {
 		select {
@@ -51,14 +47,12 @@ func (d *Daemon) Upload(soft, hard context.Context) (err error) {
 		}
 		workers.Go(func() {
 			defer func() { <-slots }()
-			if err := d.settle(work, claim, permit); errors.Is(err, queue.ErrDamaged) {
-				stop(err)
-			}
+			d.settle(work, claim, permit)
 		})
 	}
 }
 
-// nextSurely is next, tried again while the database cannot be used. Its error is ctx's, or that of a damaged one.
+// nextSurely is next, tried again while the database cannot be used. Its error is ctx's.
 func (d *Daemon) nextSurely(ctx context.Context) (claim *queue.Claim, permit *permit, err error) {
 	err = d.surely(ctx, func() (err error) {
 		claim, permit, err = d.next(ctx)
@@ -67,22 +61,20 @@ func (d *Daemon) nextSurely(ctx context.Context) (claim *queue.Claim, permit *pe
 	return claim, permit, err
 }
 
-// surely calls f until it succeeds, the database turns out to be damaged, or ctx ends. The first failure is logged,
-// and is a problem in the status until f succeeds.
+// surely calls f until it succeeds or ctx ends. The first failure is logged, and is a problem in the status until the
+// database can be used again.
 func (d *Daemon) surely(ctx context.Context, f func() error) error {
 	for failures := 1; ; failures++ {
 		err := f()
-		if err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrDamaged) {
+		if err == nil || ctx.Err() != nil {
 			d.database.clear()
 			return err
 		}
-		if d.database.set(err) {
+		if !errors.Is(err, queue.ErrDamaged) && d.database.set(err) { // else tend sees to it
 			d.log.Error("the database cannot be used; it is tried again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, databaseDelays.after(failures)) {
 			return ctx.Err()
-		case <-time.After(databaseDelays.after(failures)):
 		}
 	}
 }
@@ -123,8 +115,8 @@ func (d *Daemon) awaitDir(ctx context.Context) error {
 }
 
 // settle uploads the claimed version and writes down what came of it. While that cannot be written the claim stays
-// open, so that nothing is uploaded twice for it; and so it does for good where the database is damaged.
-func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) error {
+// open, so that nothing is uploaded twice for it.
+func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit) {
 	ctx, done := d.running.begin(ctx, claim.Path)
 	defer done()
 	object, err := d.store(ctx, claim)
@@ -132,11 +124,9 @@ func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit)
 	if u, ok := errors.AsType[*remote.UnansweredError](err); ok {
 		outcome = noting(claim, u.ETag, outcome)
 	}
-	err = d.surely(ctx, outcome)
-	if err != nil && !errors.Is(err, queue.ErrDamaged) {
+	if d.surely(ctx, outcome) != nil {
 		claim.Release()
 	}
-	return err
 }
 
 var (

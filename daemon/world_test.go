@@ -205,6 +205,27 @@ func (w *world) settle(path codestory.Path) {
 	}
 }
 
+// lose has the database damaged, and found to be.
+func (w *world) lose() {
+	w.t.Helper()
+	content, err := os.ReadFile(w.file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 2 * os.Getpagesize(); i < len(content); i++ {
+		content[i] ^= 0xff
+	}
+	if err := os.WriteFile(w.file, content, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.queue.Check(); !errors.Is(err, queue.ErrDamaged) {
+		w.t.Fatalf("the check found %v", err)
+	}
+	if err := w.queue.Rebuild(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // upload runs the uploads for that long and stops them.
 func (w *world) upload(d time.Duration) {
 	w.t.Helper()

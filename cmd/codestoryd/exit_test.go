@@ -62,8 +62,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown rclone remote", config, []string{"run", "--remote", "rclone:nowhere:x"}, exitUsage, "nowhere"},
 		{"directory is a file", config, []string{"run", "--dir", "exit_test.go"}, exitUsage, "output directory"},
 		{"port in use", config, []string{"run", "--dir", t.TempDir(), "--listen", taken.Addr().String()}, exitFailed, "--listen"},
-		{"damaged database", database(bytes.Repeat([]byte("noise"), 10_000)), []string{"run", "--dir", t.TempDir()}, exitFailed, "move"},
-		{"empty database of another size", database([]byte("x")), []string{"run", "--dir", t.TempDir()}, exitFailed, "move"},
+		{"damaged database", database(bytes.Repeat([]byte("noise"), 10_000)), []string{"status"}, exitFailed, "codestoryd run sets"},
+		{"empty database of another size", database([]byte("x")), []string{"queue", "ls"}, exitFailed, "codestoryd run sets"},
 		{"daemon down", config, []string{"status"}, exitNotRunning, "not running"},
 		{"link with the daemon down", config, []string{"link", string(story)}, exitNotRunning, "not running"},
 	} {

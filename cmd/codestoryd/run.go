@@ -48,7 +48,7 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	// The database's lock comes first: it keeps a second daemon from the store's folder too.
-	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), "", queue.Options{})
+	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), "", queue.Options{Rebuild: true})
 	if err != nil {
 		return err
 	}

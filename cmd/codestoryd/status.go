@@ -93,18 +93,22 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 		return codestory.Status{}, err
 	}
 	var stats queue.Stats
+	problems := []codestory.Problem{}
 	info := remote.Info{Kind: c.remote.kind}
 	offline := c.withDatabase(func(q *queue.Queue) (err error) {
 		if name := q.Destination(); name != "" {
 			info = remote.ParseDestination(name)
 		}
+		problems = append(problems, daemon.DatabaseProblems(q)...)
 		stats, err = q.Stats()
 		return err
 	})
 	if offline != nil {
 		return codestory.Status{}, offline
 	}
-	return daemon.OfflineStatus(stats, info, c.dir, version()), err
+	s := daemon.OfflineStatus(stats, info, c.dir, version())
+	s.Problems = problems
+	return s, err
 }
 
 // withDatabase lets fn look into the database while no daemon runs, if there is one.

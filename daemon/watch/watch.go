@@ -143,6 +143,15 @@ func (w *Watcher) scanned() {
 // that it is not the version that had settled.
 func (w *Watcher) Recheck(path codestory.Path) { w.pending.recheck(path) }
 
+// Rescan looks at the whole directory soon, and hands on what the sink does not know: for a sink that has forgotten.
+func (w *Watcher) Rescan() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.session != nil {
+		signal(w.session.rescan)
+	}
+}
+
 // Status says how the directory is being watched.
 func (w *Watcher) Status() codestory.WatchStatus {
 	w.mu.Lock()
