@@ -71,6 +71,7 @@ var arrows = map[string]allowed{
 // stands for what is below it.
 var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
+	"github.com/Shopify/toxiproxy/v2":     {code: []string{"remote/remotetest"}},
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
 	"github.com/dhowden/tag":              {code: []string{"daemon/audio"}},
@@ -86,6 +87,7 @@ var libraries = map[string]allowed{
 	"github.com/rclone/rclone/fs":         {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
 	"github.com/rclone/rclone/fs/filter":  {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude
 	"github.com/rogpeppe/go-internal/...": {tests: []string{"cmd/codestoryd"}},
+	"github.com/rs/zerolog":               {code: []string{"remote/remotetest"}}, // toxiproxy's log
 	"github.com/spf13/cobra":              {code: []string{"cmd/codestoryd"}},
 	"github.com/spf13/pflag":              {code: []string{"cmd/codestoryd"}},
 	"go.etcd.io/bbolt/...":                {code: []string{"queue"}},

@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -17,6 +18,7 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	requests []string
+	before   func(w http.ResponseWriter, r *http.Request) (answered bool)
 }
 
 // CountingProxy starts a proxy for the server at target, a URL without a path. It ends with the test.
@@ -39,8 +41,11 @@ func CountingProxy(t testing.TB, target string) *Proxy {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.requests = append(p.requests, r.Method+" "+r.URL.RequestURI())
+		before := p.before
 		p.mu.Unlock()
-		forward.ServeHTTP(w, r)
+		if before == nil || !before(w, r) {
+			forward.ServeHTTP(w, r)
+		}
 	}))
 	p.URL = server.URL
 	t.Cleanup(func() {
@@ -48,6 +53,23 @@ func CountingProxy(t testing.TB, target string) *Proxy {
 		transport.CloseIdleConnections()
 	})
 	return p
+}
+
+// Before lets f see every request before the server does, which does not get it where f has answered.
+func (p *Proxy) Before(f func(w http.ResponseWriter, r *http.Request) (answered bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = f
+}
+
+// count is how many of the requests have the method and the words.
+func count(requests []string, method, words string) (n int) {
+	for _, r := range requests {
+		if strings.HasPrefix(r, method+" ") && strings.Contains(r, words) {
+			n++
+		}
+	}
+	return n
 }
 
 // Requests are those that came since the last call, each as "METHOD /path?query".

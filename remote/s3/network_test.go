@@ -8,8 +8,11 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/remote"
+	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
 func TestCABundle(t *testing.T) {
@@ -51,4 +54,26 @@ func TestProxies(t *testing.T) {
 	}
 	opts.Proxies.HTTP = "http://127.0.0.1:1"
 	wantPause(t, mustNew(t, opts).Check(t.Context()), codestory.RemoteUnavailable, "cannot be reached")
+}
+
+func TestMinIOOnBadNetworks(t *testing.T) {
+	t.Parallel()
+	testNetwork(t, remotetest.StartMinIO(t, remotetest.MinIOOptions{}))
+}
+
+func TestVersityOnBadNetworks(t *testing.T) {
+	t.Parallel()
+	testNetwork(t, remotetest.StartVersity(t, remotetest.VersityOptions{}))
+}
+
+func testNetwork(t *testing.T, server *remotetest.Server) {
+	remotetest.TestNetwork(t, remotetest.NetworkOptions{
+		Server: server, PartSize: testPart,
+		Open: func(t *testing.T, endpoint string, stall time.Duration) remote.Store {
+			return open(t, server, server.Bucket(t), func(o *Options) {
+				inParts(o)
+				o.Endpoint, o.stall = endpoint, stall
+			})
+		},
+	})
 }
