@@ -125,6 +125,14 @@ func (g *gate) credentials() string {
 	return ""
 }
 
+// hurry has the store asked at once, and forgets how often it failed.
+func (g *gate) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures, g.strikes, g.next = 0, 0, time.Now()
+	g.announce()
+}
+
 // outage is how long to leave the store alone after it was found at fault.
 func (g *gate) outage(state codestory.RemoteState) time.Duration {
 	switch state {

@@ -33,6 +33,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	workers.Go(func() { d.gate.run(soft) })
 	workers.Go(func() { d.sweep(soft) })
 	workers.Go(func() { d.watchLate(soft) })
+	workers.Go(func() { d.watchClock(soft, time.Now) })
 	workers.Go(func() { d.tend(soft) })
 	slots := make(chan struct{}, d.concurrency)
 	for {

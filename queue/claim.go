@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -41,7 +42,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		changed := q.changed
 		q.mu.Unlock()
 		now := time.Now().Round(0)
-		if err := q.promote(now); err != nil {
+		if _, err := q.promote(now); err != nil {
 			return nil, err
 		}
 		c, due, err := q.claim(now)
@@ -144,17 +145,17 @@ func (q *Queue) newClaim(path string, r record) *Claim {
 // promoteAtOnce bounds one transaction of promote.
 const promoteAtOnce = 1000
 
-// promote puts items whose time has come among those that may be claimed, in the place of their urgency.
-func (q *Queue) promote(now time.Time) error {
-	var some bool
-	err := q.view(func(tx *bolt.Tx) error {
+// promote puts items whose time has come among those that may be claimed, in the place of their urgency. It reports
+// whether there were some.
+func (q *Queue) promote(now time.Time) (some bool, err error) {
+	err = q.view(func(tx *bolt.Tx) error {
 		some = len(duePaths(tx, now, 1)) > 0
 		return nil
 	})
 	if err != nil || !some {
-		return err
+		return false, err
 	}
-	return q.commit(func(ch *change) error {
+	return true, q.commit(func(ch *change) error {
 		// Looked up again: since then another call may have promoted them, and they may have been put off once more.
 		for _, path := range duePaths(ch.tx, now, promoteAtOnce) {
 			r, ok, err := getRecord(ch.tx, path)
@@ -172,6 +173,18 @@ func (q *Queue) promote(now time.Time) error {
 		}
 		return nil
 	})
+}
+
+// Hasten lets nothing wait for its next attempt any longer: after the machine has slept there is no reason to, and a
+// clock that was set back would make it wait for longer than was meant.
+func (q *Queue) Hasten() error {
+	defer q.announce()
+	for {
+		some, err := q.promote(time.Unix(0, math.MaxInt64))
+		if err != nil || !some {
+			return err
+		}
+	}
 }
 
 // farthest is how far ahead a due time may be. What is farther was written while the clock was wrong, and is due.

@@ -258,7 +258,10 @@ func TestPromoteLooksAgain(t *testing.T) {
 	}
 	q.writer.Lock()
 	promoted := make(chan error, 1)
-	go func() { promoted <- q.promote(now) }()
+	go func() {
+		_, err := q.promote(now)
+		promoted <- err
+	}()
 	waitPending(t, q, 1)
 	err = q.transact([]*call{{fn: func(ch *change) error {
 		r, _, err := getRecord(ch.tx, path)

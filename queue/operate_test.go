@@ -3,6 +3,7 @@ package queue_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,6 +104,33 @@ func TestRetryAllTakesMoreThanOneTransaction(t *testing.T) {
 	}
 	if s := stats(t, q); s.Queued != files || s.Blocked != 0 {
 		t.Errorf("stats: %+v", s)
+	}
+}
+
+func TestHastenTakesMoreThanOneTransaction(t *testing.T) {
+	t.Parallel()
+	q := open(t)
+	const files = 1500
+	for n := range files {
+		enqueue(t, q, queue.Change{Path: fmt.Sprintf("%s/%d.mp3", storyA, n), Version: version(1, 1)})
+	}
+	var later sync.WaitGroup
+	for range files {
+		c := next(t, q)
+		later.Go(func() {
+			if err := c.Retry(time.Now().Add(20*time.Hour), "by a clock that was set back since"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	later.Wait()
+	nothingWaits(t, q)
+	must(t, q.Hasten())
+	if s := stats(t, q); s.Queued != files || s.Retrying != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	if c := next(t, q); c.Attempt != 2 {
+		t.Errorf("attempt %d, want the second", c.Attempt)
 	}
 }
 

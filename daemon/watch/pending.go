@@ -238,6 +238,13 @@ func (p *pending) handed(name string, v codestory.Version) bool {
 	return ok && last == v
 }
 
+// forget forgets what was handed on a moment ago.
+func (p *pending) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recent = newRecent(p.settle)
+}
+
 // waitForRoom returns once few enough files settle for a scan to add more, or with the context's error.
 func (p *pending) waitForRoom(ctx context.Context) error {
 	for {

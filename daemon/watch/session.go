@@ -118,7 +118,7 @@ func (s *session) scanAgain(ctx context.Context) error {
 		ended := time.Now()
 		every := s.w.opts.ScanEvery
 		if s.polling() {
-			every = min(every, s.w.pollEvery)
+			every = min(every, s.w.pollEvery, pollAfter(ended.Sub(begun)))
 		}
 		timer := time.NewTimer(every)
 		select {
@@ -138,6 +138,10 @@ func (s *session) scanAgain(ctx context.Context) error {
 		}
 	}
 }
+
+// pollAfter is how long to wait after a scan that took that long, where scans have to do what events cannot: as often
+// as costs a fiftieth of the time.
+func pollAfter(took time.Duration) time.Duration { return max(50*took, 2*time.Second) }
 
 // scan looks at the whole directory.
 func (s *session) scan(ctx context.Context) error {

@@ -53,8 +53,8 @@ const (
 	// DefaultSettle is Options.Settle unless the user says otherwise.
 	DefaultSettle    = 2 * time.Second
 	defaultScanEvery = 10 * time.Minute
-	pollEvery        = time.Minute     // between scans while not every directory is watched
-	rootEvery        = 5 * time.Second // between looks at whether the output directory is there
+	pollEvery        = 50 * time.Second // at most between scans while not every directory is watched: one in each minute
+	rootEvery        = 5 * time.Second  // between looks at whether the output directory is there
 )
 
 // Watcher watches a Tree. Its methods may be called at the same time, Run once.
@@ -145,9 +145,10 @@ func (w *Watcher) Recheck(path codestory.Path) { w.pending.recheck(path) }
 
 // Rescan looks at the whole directory soon, and hands on what the sink does not know: for a sink that has forgotten.
 func (w *Watcher) Rescan() {
+	w.pending.forget()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.session != nil {
+	if w.session != nil { // else it is scanned when it is back
 		signal(w.session.rescan)
 	}
 }
