@@ -52,7 +52,7 @@ var arrows = map[string]allowed{
 	"api/client":                {code: []string{".", "api"}},
 	"api/feed":                  {},
 	"daemon": {
-		code:  []string{".", "daemon/watch", "queue", "remote"},
+		code:  []string{".", "daemon/audio", "daemon/watch", "queue", "remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
 	},
 	"daemon/access":     {code: []string{".", "daemon/atomicfile"}},

@@ -181,7 +181,11 @@ func (v show) transcript(p piece) feed.Transcript {
 func (v show) tracks() []feed.Track {
 	var tracks []feed.Track
 	for _, p := range v.pieces {
-		tracks = append(tracks, feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path), Seconds: p.seconds})
+		t := feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path), Seconds: p.seconds}
+		if a := p.file.Audio; a != nil && a.SoundOffset+a.SoundSize <= p.file.Size {
+			t.Offset, t.Size = a.SoundOffset, a.SoundSize
+		}
+		tracks = append(tracks, t)
 	}
 	return tracks
 }

@@ -55,7 +55,7 @@ type Options struct {
 }
 
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
-// Watch and Upload have returned.
+// Watch, Upload and Listen have returned.
 type Daemon struct {
 	tree    *watch.Tree
 	rules   watch.Rules
@@ -66,6 +66,7 @@ type Daemon struct {
 	running running
 	uploads uploads
 	absent  absences
+	sounds  *soundHints
 	twins   twins
 	spool   string
 
@@ -79,14 +80,14 @@ type Daemon struct {
 	started     time.Time
 }
 
-// New wires a daemon that does nothing yet: the caller runs Watch and Upload.
+// New wires a daemon that does nothing yet: the caller runs Watch, Upload and Listen.
 func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Daemon {
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	d := &Daemon{
-		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store,
+		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newSoundHints(),
 		concurrency: opts.Concurrency,
 		log:         log.With("component", "upload"),
 		version:     opts.Version, address: opts.Address, problems: opts.Problems, spool: opts.Spool,

@@ -64,7 +64,15 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		}
 		batch = append(batch, change)
 	}
-	return errors.Join(in.d.queue.Enqueue(batch), unread)
+	if err := in.d.queue.Enqueue(batch); err != nil {
+		return errors.Join(err, unread)
+	}
+	for _, c := range batch {
+		if c.Fault == "" {
+			in.d.sounds.add(codestory.Path(c.Path), c.Version)
+		}
+	}
+	return unread
 }
 
 // metadata reads the file for its fields; nil where it cannot be parsed, or read by this user, or is gone. faults is

@@ -189,7 +189,11 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	if err != nil {
 		return codestory.Story{}, err
 	}
-	v := storyView{story: s, files: files, settling: map[codestory.Path]string{}, now: now}
+	sounds, err := d.queue.Sounds(s.ID)
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	v := storyView{story: s, files: files, sounds: sounds, settling: map[codestory.Path]string{}, now: now}
 	for _, path := range d.watcher.Settling(s.ID) {
 		v.settling[path], _ = d.watcher.SettlingReason(path)
 	}

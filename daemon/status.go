@@ -25,7 +25,11 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
 	removals, err := d.removalProblems()
-	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals)
+	if err != nil {
+		return s, err
+	}
+	faulty, err := FaultySounds(d.queue)
+	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals, faulty)
 	return s, err
 }
 

@@ -16,6 +16,7 @@ import (
 type storyView struct {
 	story    queue.Story
 	files    []queue.File
+	sounds   map[codestory.Path]codestory.Audio
 	settling map[codestory.Path]string // the files that settle, with why they take long, or ""
 	now      circumstances
 	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
@@ -56,10 +57,16 @@ func (v storyView) listFiles() []codestory.File {
 		if f.Stored != nil {
 			file.ETag = text(f.Stored.ETag)
 		}
+		if sound, ok := v.sounds[path]; ok {
+			file.Audio = &sound
+		}
 		if why, settles := v.settling[path]; settles && f.State != codestory.Uploading {
 			file.State, file.Reason = codestory.Settling, text(why)
 			if version, here := v.here(path); here { // what plays is what is here
 				file.Size, file.ModifiedAt = version.Size, modified(version)
+				if version != f.Version {
+					file.Audio = nil
+				}
 			}
 		}
 		list = append(list, file)
@@ -179,6 +186,10 @@ func (v storyView) chapters(files []codestory.File) []codestory.Chapter {
 	}
 	for _, f := range files {
 		note(f.Path, f.State)
+		if c := byNumber[f.Path.Chapter()]; c.DurationSeconds == nil && c.Number > 0 && f.Audio != nil {
+			c.DurationSeconds = f.Audio.DurationSeconds
+			byNumber[c.Number] = c
+		}
 	}
 	for path := range v.keptHere() {
 		note(path, codestory.LeftOut)

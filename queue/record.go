@@ -232,6 +232,9 @@ func (ch *change) remove(path string, old record) error {
 		return err
 	}
 	ch.keepDrop(path, old, record{})
+	if err := ch.forgetSound(path); err != nil {
+		return err
+	}
 	return ch.tx.Bucket(bucketFiles).Delete([]byte(path))
 }
 

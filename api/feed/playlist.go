@@ -14,6 +14,8 @@ type Track struct {
 	Title   string
 	URL     string
 	Seconds float64 // it plays; 0 where that is not known
+	Offset  int64   // where in the file its sound begins, and how many bytes it has; both 0 where that is not known
+	Size    int64
 }
 
 // Playlist writes tracks in their order. Where it is known how long each plays it is an HLS media playlist (RFC 8216),
@@ -26,7 +28,7 @@ func Playlist(title string, tracks []Track) []byte {
 		longest, hls = max(longest, t.Seconds), hls && known(t.Seconds)
 	}
 	if hls {
-		fmt.Fprintf(&b, "#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
+		fmt.Fprintf(&b, "#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
 			int64(math.Ceil(longest)))
 	}
 	fmt.Fprintf(&b, "#PLAYLIST:%s\n", line(title))
@@ -38,7 +40,11 @@ func Playlist(title string, tracks []Track) []byte {
 		if known(t.Seconds) {
 			seconds = fmt.Sprintf("%.3f", t.Seconds)
 		}
-		fmt.Fprintf(&b, "#EXTINF:%s,%s\n%s\n", seconds, line(t.Title), t.URL)
+		fmt.Fprintf(&b, "#EXTINF:%s,%s\n", seconds, line(t.Title))
+		if hls && t.Size > 0 {
+			fmt.Fprintf(&b, "#EXT-X-BYTERANGE:%d@%d\n", t.Size, t.Offset) // tags between the pieces are errors to decoders
+		}
+		b.WriteString(t.URL + "\n")
 	}
 	if hls {
 		b.WriteString("#EXT-X-ENDLIST\n")

@@ -11,7 +11,7 @@ func TestPlaylist(t *testing.T) {
 	t.Parallel()
 	golden(t, "playlist.m3u8", feed.Playlist("Kilo", []feed.Track{
 		{Title: "One, two", URL: "https://stories.example/play/x/1.mp3?k=KEY", Seconds: 14.3151},
-		{Title: "Three\n#EXT-X-ENDLIST", URL: "https://stories.example/play/x/2.mp3?k=KEY", Seconds: 7},
+		{Title: "Three\n#EXT-X-ENDLIST", URL: "https://stories.example/play/x/2.mp3?k=KEY", Seconds: 7, Offset: 246, Size: 4000},
 	}))
 	golden(t, "playlist_unknown.m3u8", feed.Playlist("Kilo", []feed.Track{
 		{Title: "One", URL: "https://stories.example/play/x/1.mp3?k=KEY", Seconds: 14.3151},

@@ -97,6 +97,7 @@ func (p *program) runDaemon(c config) (err error) {
 	return daemon.Serve(p.soft, p.hard,
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
+		func(soft, _ context.Context) error { return d.Listen(soft) },
 		identity.run,
 		serveHTTP(door, api.NewServer(handler), ready),
 	)

@@ -1,0 +1,186 @@
+package queue
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd"
+)
+
+// What was read of a file of sound is kept beside its record, with the version that it is of. It can be read again at any
+// time: so an entry that is damaged counts as none, and the buckets are made when they are first needed.
+var (
+	bucketAudio  = []byte("audio")  // path → soundEntry as JSON, sealed
+	bucketFaulty = []byte("faulty") // path → ""; those with faults
+)
+
+// Sound is what was read of one version of a file.
+type Sound struct {
+	Path    codestory.Path
+	Version codestory.Version
+	Audio   codestory.Audio
+	At      time.Time // when it was read
+}
+
+type soundEntry struct {
+	Generation uint64            `json:"generation"`
+	Version    codestory.Version `json:"version"`
+	At         time.Time         `json:"at"`
+	Audio      codestory.Audio   `json:"audio"`
+}
+
+// of reports whether the entry is of what the record means: the file here, or its object where the file is gone.
+func (e soundEntry) of(r record) bool {
+	if r.version == (codestory.Version{}) {
+		return r.stored.destination != 0 && e.Generation == r.stored.generation && e.Version.Size == r.stored.size
+	}
+	return e.Version == r.version
+}
+
+// getSound is the entry of the path; false where there is none that can be read.
+func getSound(tx *bolt.Tx, path []byte) (e soundEntry, ok bool) {
+	bucket := tx.Bucket(bucketAudio)
+	if bucket == nil {
+		return soundEntry{}, false
+	}
+	b, ok := unseal(path, bucket.Get(path))
+	return e, ok && json.Unmarshal(b, &e) == nil
+}
+
+// SaveSounds keeps what was read. Of a version that is not the present one any more nothing is kept.
+func (q *Queue) SaveSounds(sounds []Sound) error {
+	if len(sounds) == 0 {
+		return nil
+	}
+	return q.commit(func(ch *change) error {
+		for _, s := range sounds {
+			if err := ch.saveSound(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (ch *change) saveSound(s Sound) error {
+	r, ok, err := getRecord(ch.tx, string(s.Path))
+	if err != nil || !ok || r.version != s.Version {
+		return err
+	}
+	b, err := json.Marshal(soundEntry{r.generation, s.Version, s.At, s.Audio})
+	if err != nil {
+		return err
+	}
+	audio, err := ch.tx.CreateBucketIfNotExists(bucketAudio)
+	if err != nil {
+		return err
+	}
+	faulty, err := ch.tx.CreateBucketIfNotExists(bucketFaulty)
+	if err != nil {
+		return err
+	}
+	if err := audio.Put([]byte(s.Path), seal([]byte(s.Path), b)); err != nil {
+		return err
+	}
+	if len(s.Audio.Faults) == 0 {
+		return faulty.Delete([]byte(s.Path))
+	}
+	return faulty.Put([]byte(s.Path), nil)
+}
+
+// forgetSound forgets what was read of a path that nothing is known of any more.
+func (ch *change) forgetSound(path string) error {
+	for _, name := range [][]byte{bucketAudio, bucketFaulty} {
+		if b := ch.tx.Bucket(name); b != nil {
+			if err := b.Delete([]byte(path)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Sounds returns what was read of the story's files, as they are here, or in the store where they are here no more.
+func (q *Queue) Sounds(id codestory.StoryID) (map[codestory.Path]codestory.Audio, error) {
+	sounds := map[codestory.Path]codestory.Audio{}
+	prefix := []byte(id + "/")
+	err := q.view(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketAudio)
+		if b == nil {
+			return nil
+		}
+		c := b.Cursor()
+		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			r, ok, err := getRecord(tx, string(k))
+			if err != nil {
+				return err
+			}
+			if e, read := getSound(tx, k); ok && read && e.of(r) {
+				sounds[codestory.Path(k)] = e.Audio
+			}
+		}
+		return nil
+	})
+	return sounds, err
+}
+
+// Unread lists files on this machine, of those that are wanted, of which nothing was read in their present version. It
+// looks at limit records behind the path after, and returns where to go on; "" at the end.
+func (q *Queue) Unread(after string, limit int, wanted func(path string) bool) (unread []Change, next string, err error) {
+	err = q.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketFiles).Cursor()
+		k, _ := c.Seek([]byte(after))
+		if after != "" && string(k) == after {
+			k, _ = c.Next()
+		}
+		for n := 0; k != nil; k, _ = c.Next() {
+			if n++; n > limit {
+				return nil
+			}
+			next = string(k)
+			r, _, err := getRecord(tx, next)
+			if err != nil {
+				return err
+			}
+			if r.version == (codestory.Version{}) || r.state == stateSettling || !wanted(next) {
+				continue
+			}
+			if e, read := getSound(tx, k); !read || !e.of(r) {
+				unread = append(unread, Change{Path: next, Version: r.version})
+			}
+		}
+		next = ""
+		return nil
+	})
+	return unread, next, err
+}
+
+// Faulty lists up to limit files with faults, by path, and reports whether there are more.
+func (q *Queue) Faulty(limit int) (faulty []Sound, more bool, err error) {
+	err = q.view(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketFaulty)
+		if b == nil {
+			return nil
+		}
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			r, ok, err := getRecord(tx, string(k))
+			if err != nil {
+				return err
+			}
+			e, read := getSound(tx, k)
+			if !ok || !read || !e.of(r) {
+				continue
+			}
+			if more = len(faulty) == limit; more {
+				return nil
+			}
+			faulty = append(faulty, Sound{codestory.Path(k), e.Version, e.Audio, e.At})
+		}
+		return nil
+	})
+	return faulty, more, err
+}
