@@ -387,3 +387,14 @@ func TestLinkOfCredentialsThatEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestVersityWithoutMD5 has ETags that are made of other checksums.
+func TestVersityWithoutMD5(t *testing.T) {
+	t.Parallel()
+	server := remotetest.StartVersity(t, remotetest.VersityOptions{Args: []string{"--data-integrity-etag"}})
+	opts := ofVersity(server)
+	opts.NoLargeMD5 = "only the MD5s of its parts are known"
+	remotetest.TestStore(t, func(t *testing.T) remote.Store {
+		return open(t, server, server.Bucket(t), inParts)
+	}, opts)
+}
