@@ -1,13 +1,13 @@
 package api
 
 import (
+	"container/list"
 	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 )
 
 // limits bound what clients may take up at the same time. A connection costs a file descriptor and some 10 KiB, and a
@@ -28,29 +28,31 @@ type crowd struct {
 
 	mu      sync.Mutex // guards what follows
 	guests  map[net.Conn]*guest
-	served  int                  // requests
-	clients map[netip.Prefix]int // requests served to other machines
+	resting *list.List // of *guest: nothing is served, and the last answer is sent to its end; the longest comes first
+	served  int        // requests
+	clients map[netip.Prefix]share
 }
+
+// share is what one client takes up.
+type share struct{ conns, served int }
 
 // guest is one connection.
 type guest struct {
 	conn   net.Conn
 	client netip.Prefix
-	served int // requests; more than one with HTTP/2
-	// resting: nothing is served, and the last answer is sent to its end.
-	resting bool
-	since   time.Time // it rests
+	served int           // requests; more than one with HTTP/2
+	rests  *list.Element // its place in crowd.resting; nil while it does not rest
 }
 
 type guestKey struct{}
 
 func newCrowd(l limits) *crowd {
-	return &crowd{limits: l, guests: map[net.Conn]*guest{}, clients: map[netip.Prefix]int{}}
+	return &crowd{limits: l, guests: map[net.Conn]*guest{}, resting: list.New(), clients: map[netip.Prefix]share{}}
 }
 
 // join makes room for a new connection. It is http.Server's ConnContext.
 func (c *crowd) join(ctx context.Context, conn net.Conn) context.Context {
-	g := &guest{conn: conn, client: clientOf(conn.RemoteAddr().String()), resting: true, since: time.Now()}
+	g := &guest{conn: conn, client: clientOf(conn.RemoteAddr().String())}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.makeRoom(g.client) {
@@ -58,38 +60,28 @@ func (c *crowd) join(ctx context.Context, conn net.Conn) context.Context {
 		return ctx
 	}
 	c.guests[conn] = g
+	c.account(g.client, 1, 0)
+	g.rests = c.resting.PushBack(g)
 	return context.WithValue(ctx, guestKey{}, g)
 }
 
 // makeRoom closes a connection where another one of the client would be too many. False means that all are in use.
 func (c *crowd) makeRoom(client netip.Prefix) bool {
-	var oldest, clients *guest // that rest: of all, and of the client
-	count := 0                 // of the client
-	for _, g := range c.guests {
-		if g.client == client {
-			count++
-		}
-		if !g.resting {
-			continue
-		}
-		if oldest == nil || g.since.Before(oldest.since) {
-			oldest = g
-		}
-		if g.client == client && (clients == nil || g.since.Before(clients.since)) {
-			clients = g
-		}
-	}
-	victim := oldest
+	var place *list.Element
 	switch {
-	case !isThisMachine(client) && count >= c.limits.perClient:
-		victim = clients
-	case len(c.guests) < c.limits.conns:
+	case !isThisMachine(client) && c.clients[client].conns >= c.limits.perClient:
+		for place = c.resting.Front(); place != nil && place.Value.(*guest).client != client; place = place.Next() {
+		}
+	case len(c.guests) >= c.limits.conns:
+		place = c.resting.Front()
+	default:
 		return true
 	}
-	if victim == nil {
+	if place == nil {
 		return false
 	}
-	delete(c.guests, victim.conn)
+	victim := place.Value.(*guest)
+	c.remove(victim)
 	hangUp(victim.conn)
 	return true
 }
@@ -102,9 +94,32 @@ func (c *crowd) moved(conn net.Conn, state http.ConnState) {
 	switch {
 	case g == nil:
 	case state == http.StateClosed || state == http.StateHijacked:
-		delete(c.guests, conn)
-	case state == http.StateIdle && g.served == 0:
-		g.resting, g.since = true, time.Now()
+		c.remove(g)
+	case state == http.StateIdle && g.served == 0 && g.rests == nil:
+		g.rests = c.resting.PushBack(g)
+	}
+}
+
+func (c *crowd) remove(g *guest) {
+	delete(c.guests, g.conn)
+	c.account(g.client, -1, 0)
+	c.wake(g)
+}
+
+// wake takes a guest out of those that rest.
+func (c *crowd) wake(g *guest) {
+	if g.rests != nil {
+		c.resting.Remove(g.rests)
+		g.rests = nil
+	}
+}
+
+func (c *crowd) account(client netip.Prefix, conns, served int) {
+	s := c.clients[client]
+	s.conns += conns
+	s.served += served
+	if c.clients[client] = s; s == (share{}) {
+		delete(c.clients, client)
 	}
 }
 
@@ -131,13 +146,13 @@ func (c *crowd) guard(next http.Handler) http.Handler {
 func (c *crowd) enter(g *guest) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g.resting = false
-	if c.served >= c.limits.served || !isThisMachine(g.client) && c.clients[g.client] >= c.limits.perClient {
+	c.wake(g)
+	if c.served >= c.limits.served || !isThisMachine(g.client) && c.clients[g.client].served >= c.limits.perClient {
 		return false
 	}
 	g.served++
 	c.served++
-	c.clients[g.client]++
+	c.account(g.client, 0, 1)
 	return true
 }
 
@@ -146,9 +161,7 @@ func (c *crowd) leave(g *guest) {
 	defer c.mu.Unlock()
 	g.served--
 	c.served--
-	if c.clients[g.client]--; c.clients[g.client] == 0 {
-		delete(c.clients, g.client)
-	}
+	c.account(g.client, 0, -1)
 }
 
 // hangUp closes the connection itself: one with TLS would say goodbye first, and wait for it.

@@ -61,7 +61,11 @@ func newKeyring(place string, log *slog.Logger) (*keyring, error) {
 	file.Changed()
 	k.changed = file.Changed
 	k.fetch = func(context.Context) ([]byte, error) { return os.ReadFile(path) }
-	return k, k.refresh(context.Background())
+	if k.keys, err = k.load(context.Background()); err != nil {
+		return nil, err
+	}
+	k.read = time.Now()
+	return k, nil
 }
 
 // find are the keys that a token may be signed with.
@@ -159,7 +163,6 @@ func (k *keyring) refresh(ctx context.Context) error {
 		k.keys, k.read, k.trouble = keys, time.Now(), nil
 		return nil
 	}
-	err = fmt.Errorf("the keys of JWTs cannot be read from %s: %w", k.place, err)
 	if k.trouble == nil {
 		k.log.Warn("the last keys of JWTs stay in force", "err", err)
 		k.trouble = &codestory.Problem{Code: "jwt_keys", Since: time.Now().Round(0)}
@@ -170,10 +173,14 @@ func (k *keyring) refresh(ctx context.Context) error {
 
 func (k *keyring) load(ctx context.Context) ([]key, error) {
 	set, err := k.fetch(ctx)
-	if err != nil {
-		return nil, err
+	var keys []key
+	if err == nil {
+		keys, err = parseKeys(set)
 	}
-	return parseKeys(set)
+	if err != nil {
+		return nil, fmt.Errorf("the keys of JWTs cannot be read from %s: %w", k.place, err)
+	}
+	return keys, nil
 }
 
 func (k *keyring) problems() []codestory.Problem {
