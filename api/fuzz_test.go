@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -92,6 +93,57 @@ func FuzzPlainPath(f *testing.F) {
 		}
 		if clean := path.Clean(u.Path); clean != u.Path && clean+"/" != u.Path {
 			t.Fatalf("%q is let through as %q, which means %q", target, u.Path, clean)
+		}
+	})
+}
+
+// An origin that is taken is spelled as a browser would, holds nothing else, and is never one for all.
+func FuzzParseOrigin(f *testing.F) {
+	for _, seed := range []string{
+		"https://app.example", "HTTPS://App.Example:443", "http://[::1]:80", "null", "*", "https://*.example", "https://a/",
+		"https://u@a", "https://a?b", "https://a#b", "a:b", "x://a:0", "https://a:00443", "https://a..b",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		origin, err := ParseOrigin(s)
+		if err != nil {
+			return
+		}
+		again, err := ParseOrigin(origin)
+		if err != nil || again != origin {
+			t.Fatalf("%q is %q, and that is %q, %v", s, origin, again, err)
+		}
+		if strings.ContainsAny(origin, "*/@?# ,") && strings.Count(origin, "/") != 2 || strings.ContainsAny(origin, "*@?# ,") || origin == "null" {
+			t.Fatalf("%q was taken for %q", s, origin)
+		}
+	})
+}
+
+// A Host header is one host at most: what is let in is a loopback address, localhost or a name on the list.
+func FuzzHost(f *testing.F) {
+	for _, seed := range []string{
+		"localhost", "127.0.0.1:80", "[::1]:80", "nas.local", "NAS.LOCAL.", "evil.example", "[::1]x", "localhost@evil", "127.1", "",
+		"localhost:80:80", "127.0.0.1.evil.example", "[::ffff:127.0.0.1]", "0x7f.1",
+	} {
+		f.Add(seed)
+	}
+	allowed := newHostList([]string{"nas.local"})
+	f.Fuzz(func(t *testing.T, host string) {
+		if !allowed.allows(host) {
+			return
+		}
+		name := strings.ToLower(host)
+		if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.HasSuffix(name, "]") {
+			name = name[:i]
+		}
+		name = strings.TrimSuffix(name, ".")
+		if name == "localhost" || name == "nas.local" {
+			return
+		}
+		addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
+		if err != nil || !addr.IsLoopback() {
+			t.Fatalf("%q is let in", host)
 		}
 	})
 }
