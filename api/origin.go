@@ -118,7 +118,7 @@ func (o origins) guard(next http.Handler) http.Handler {
 			h.Set("Access-Control-Allow-Origin", named)
 			h.Set("Access-Control-Expose-Headers", readableHeaders+", WWW-Authenticate")
 			if isPreflight(r) {
-				answerPreflight(w, r, "GET, HEAD, POST, DELETE", "Authorization, Content-Type, If-None-Match, Last-Event-ID, Range")
+				answerPreflight(w, r, "GET, HEAD, POST, DELETE", "Authorization, Content-Type, If-None-Match, If-Range, Last-Event-ID, Range")
 				return
 			}
 		}
