@@ -23,6 +23,9 @@ type Options struct {
 	AllowOrigins []string     // of pages that may use the API beside the daemon's own, as ParseOrigin spells them
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
+
+	// Stopping is closed when the program is about to stop: what would go on for ever ends then. nil is never.
+	Stopping <-chan struct{}
 }
 
 // Services are what the API asks. All are required.
@@ -32,6 +35,7 @@ type Services struct {
 	Queue   Queue
 	Editor  Editor
 	Monitor Monitor
+	Events  Events
 }
 
 // server holds what the handlers share.
@@ -41,18 +45,21 @@ type server struct {
 	queue   Queue
 	editor  Editor
 	monitor Monitor
+	events  Events
 	public  url.URL
 	log     *slog.Logger
 	version string
 	guesses guesses
+
+	stopping <-chan struct{}
 }
 
 // New makes the handler of the whole API. It starts nothing and owns nothing.
 func New(services Services, opts Options) http.Handler {
 	s := &server{
 		lib: services.Library, access: services.Access, queue: services.Queue, editor: services.Editor,
-		monitor: services.Monitor,
-		log:     opts.Logger, version: opts.Version,
+		monitor: services.Monitor, events: services.Events, stopping: opts.Stopping,
+		log: opts.Logger, version: opts.Version,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -18,6 +18,7 @@ func (s *server) routes(router *httprouter.Router) {
 	s.read(router, "/healthz", s.healthz)
 	s.read(router, "/readyz", s.readyz)
 	s.read(router, "/api/status", s.managed(s.status))
+	s.read(router, "/api/events", s.signedIn(s.listen))
 
 	s.read(router, "/api/storage/stories", s.signedIn(s.stories))
 	const story = "/api/storage/stories/:id"
@@ -126,3 +127,6 @@ func (w *response) Write(b []byte) (int, error) {
 	w.started = true
 	return w.ResponseWriter.Write(b)
 }
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

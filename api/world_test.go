@@ -38,6 +38,7 @@ type world struct {
 	queue   *waiting
 	editor  *editor
 	monitor *monitor
+	events  *happenings
 	handler http.Handler
 	public  string // base URL
 	client  *http.Client
@@ -46,7 +47,7 @@ type world struct {
 
 // newFakes makes a world without sockets, for tests in a bubble of synctest too.
 func newFakes(t *testing.T, opts api.Options) *world {
-	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, log: &syncBuffer{}}
+	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, events: newHappenings(), log: &syncBuffer{}}
 	w.editor = &editor{lib: w.lib}
 	w.access = &access{tokens: map[string]codestory.Token{
 		ownerToken: {Name: "owner", Scope: codestory.ScopeManage},
@@ -64,7 +65,7 @@ func newFakes(t *testing.T, opts api.Options) *world {
 }
 
 func (w *world) services() api.Services {
-	return api.Services{Library: w.lib, Access: w.access, Queue: w.queue, Editor: w.editor, Monitor: w.monitor}
+	return api.Services{Library: w.lib, Access: w.access, Queue: w.queue, Editor: w.editor, Monitor: w.monitor, Events: w.events}
 }
 
 // newWorld makes a world that is served on a loopback port, with a store on another.

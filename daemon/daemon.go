@@ -65,6 +65,7 @@ type Daemon struct {
 	gate    *gate
 	running running
 	uploads uploads
+	events  events
 	absent  absences
 	sounds  *soundHints
 	twins   twins
@@ -102,6 +103,8 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	opts.Watch.Logger = log.With("component", "watch")
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)
 	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
+	d.gate.told = func(v verdict) { d.events.add(happened{remote: &v}) }
+	q.Observe(d.fileChanged)
 	return d
 }
 

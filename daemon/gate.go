@@ -24,7 +24,8 @@ import (
 type gate struct {
 	store   remote.Store
 	log     *slog.Logger
-	waiting func() bool // whether there is anything to upload
+	waiting func() bool   // whether there is anything to upload
+	told    func(verdict) // of each that is new, with mu held; nil for nobody
 
 	signed   string     // what the credentials were when the store was asked; for run alone
 	onDemand sync.Mutex // held by the player who has it asked
@@ -284,7 +285,8 @@ func (g *gate) well() {
 
 // tell sets what people are told, and logs a change of it.
 func (g *gate) tell(state codestory.RemoteState, message string, err error) {
-	if state != g.remote.state || g.remote.message == notAsked {
+	changed := state != g.remote.state || g.remote.message == notAsked
+	if changed {
 		g.remote.since = time.Now()
 		if err != nil {
 			g.log.Warn("the store is "+string(state), "error", err)
@@ -292,7 +294,11 @@ func (g *gate) tell(state codestory.RemoteState, message string, err error) {
 			g.log.Info("the store is " + string(state))
 		}
 	}
+	changed = changed || message != g.remote.message
 	g.remote.state, g.remote.message = state, message
+	if changed && g.told != nil {
+		g.told(g.remote)
+	}
 }
 
 func (g *gate) move(to position) {

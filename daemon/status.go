@@ -18,10 +18,9 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 		return codestory.Status{}, err
 	}
 	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
-	pid, v, w := os.Getpid(), d.gate.verdict(), d.watcher.Status()
+	pid, w := os.Getpid(), d.watcher.Status()
 	s.Running, s.PID, s.StartedAt, s.Address = true, &pid, &d.started, &d.address
-	s.Remote.State, s.Remote.Since = v.state, &v.since
-	s.Remote.Message = text(v.message)
+	s.Remote = d.remoteStatus(d.gate.verdict())
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
 	removals, err := d.removalProblems()
@@ -31,6 +30,15 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	faulty, err := FaultySounds(d.queue)
 	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals, faulty)
 	return s, err
+}
+
+// remoteStatus describes the store as that verdict finds it.
+func (d *Daemon) remoteStatus(v verdict) codestory.RemoteStatus {
+	info := d.remote.Info()
+	return codestory.RemoteStatus{
+		Kind: info.Kind, Endpoint: text(info.Endpoint), Bucket: text(info.Bucket),
+		State: v.state, Message: text(v.message), Since: &v.since,
+	}
 }
 
 // OfflineStatus describes what the database holds, which is all there is to say while no daemon runs.

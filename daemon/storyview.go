@@ -49,14 +49,7 @@ func (v storyView) listFiles() []codestory.File {
 		if f.State == codestory.LeftOut {
 			continue
 		}
-		path := codestory.Path(f.Path)
-		file := codestory.File{
-			Path: path, Key: path.Key(), ContentType: path.ContentType(),
-			Size: f.Size(), State: f.State, Reason: text(v.now.reason(f)), ModifiedAt: modified(f.Version),
-		}
-		if f.Stored != nil {
-			file.ETag = text(f.Stored.ETag)
-		}
+		path, file := codestory.Path(f.Path), v.now.describe(f)
 		if sound, ok := v.sounds[path]; ok {
 			file.Audio = &sound
 		}
@@ -103,6 +96,19 @@ type circumstances struct {
 func (d *Daemon) circumstances() (circumstances, error) {
 	stats, err := d.queue.Stats()
 	return circumstances{d.gate.verdict(), stats.Paused}, err
+}
+
+// describe is what people are told of a file by what the index knows of it.
+func (c circumstances) describe(f queue.File) codestory.File {
+	path := codestory.Path(f.Path)
+	file := codestory.File{
+		Path: path, Key: path.Key(), ContentType: path.ContentType(),
+		Size: f.Size(), State: f.State, Reason: text(c.reason(f)), ModifiedAt: modified(f.Version),
+	}
+	if f.Stored != nil {
+		file.ETag = text(f.Stored.ETag)
+	}
+	return file
 }
 
 // reason is the sentence that says why a file waits.

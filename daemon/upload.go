@@ -224,7 +224,7 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 	if object, ok, err := d.already(ctx, f, claim); ok || err != nil {
 		return object, err
 	}
-	progress, done := d.uploads.begin(claim)
+	progress, done := d.beginUpload(claim)
 	defer done()
 	return d.remote.Put(ctx, claim.Path.Key(), source{f}, remote.PutOptions{
 		ContentType: claim.Path.ContentType(),

@@ -25,8 +25,9 @@ type upload struct {
 	sent    atomic.Int64
 }
 
-// begin counts an upload as in flight until done is called. progress is to be told of the bytes that are sent.
-func (u *uploads) begin(claim *queue.Claim) (progress func(n int64), done func()) {
+// begin counts an upload as in flight until done is called, which returns what it was in the end. progress is to be told
+// of the bytes that are sent.
+func (u *uploads) begin(claim *queue.Claim) (began codestory.Upload, progress func(n int64), done func() codestory.Upload) {
 	up := &upload{path: claim.Path, total: claim.Version.Size, attempt: claim.Attempt, began: time.Now()}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -34,10 +35,21 @@ func (u *uploads) begin(claim *queue.Claim) (progress func(n int64), done func()
 		u.inFlight = map[*upload]struct{}{}
 	}
 	u.inFlight[up] = struct{}{}
-	return func(n int64) { up.sent.Add(n) }, func() {
+	return up.describe(), func(n int64) { up.sent.Add(n) }, func() codestory.Upload {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		delete(u.inFlight, up)
+		return up.describe()
+	}
+}
+
+func (up *upload) describe() codestory.Upload {
+	sent := min(up.sent.Load(), up.total)
+	return codestory.Upload{
+		Path: string(up.path), Key: up.path.Key(),
+		SentBytes: sent, TotalBytes: up.total,
+		BytesPerSecond: int64(float64(sent) / max(time.Since(up.began).Seconds(), 1e-3)),
+		Attempt:        up.attempt,
 	}
 }
 
@@ -47,13 +59,7 @@ func (u *uploads) list() []codestory.Upload {
 	defer u.mu.Unlock()
 	list := make([]codestory.Upload, 0, len(u.inFlight))
 	for up := range u.inFlight {
-		sent := min(up.sent.Load(), up.total)
-		list = append(list, codestory.Upload{
-			Path: string(up.path), Key: up.path.Key(),
-			SentBytes: sent, TotalBytes: up.total,
-			BytesPerSecond: int64(float64(sent) / max(time.Since(up.began).Seconds(), 1e-3)),
-			Attempt:        up.attempt,
-		})
+		list = append(list, up.describe())
 	}
 	slices.SortFunc(list, func(a, b codestory.Upload) int { return strings.Compare(a.Path, b.Path) })
 	return list

@@ -23,6 +23,10 @@ type change struct {
 	epoch       int
 	counts      counts
 	kept        []kept
+
+	observed bool // there is somebody to tell of what is noted
+	noted    []noted
+	more     bool // was changed than is noted
 }
 
 // commit runs fn in a write transaction and returns once it is durable. Calls that come while another transaction is
@@ -64,7 +68,7 @@ func (q *Queue) transact(batch []*call) error {
 	var refused error // by a call, for a reason of its own
 	err := guard(func() error {
 		return q.db.Update(func(tx *bolt.Tx) error {
-			ch = change{tx: tx, name: q.name, destination: q.destination, epoch: q.epoch}
+			ch = change{tx: tx, name: q.name, destination: q.destination, epoch: q.epoch, observed: q.observer != nil}
 			for _, c := range batch {
 				if refused = c.fn(&ch); refused != nil {
 					return refused
@@ -83,6 +87,7 @@ func (q *Queue) transact(batch []*call) error {
 		return q.noticed(err)
 	}
 	q.trouble.clear()
+	q.tell(ch)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.counts.sum(ch.counts)

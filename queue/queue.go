@@ -98,6 +98,8 @@ type Queue struct {
 	checked     bool // when it was opened
 	epoch       int  // counts the databases that were lost under us
 
+	observer func(File) // nil for none
+
 	writer  sync.Mutex // held for a write transaction
 	kept    keptFile   // guarded by writer
 	broken  error      // the damage that a write transaction met; guarded by writer

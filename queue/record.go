@@ -216,6 +216,7 @@ func (ch *change) put(path string, old record, had bool, next record) error {
 	}
 	ch.counts.add(next, ch.destination)
 	ch.keepDrop(path, old, next)
+	ch.note(path, next, false)
 	if err := ch.tx.Bucket(bucketFiles).Put([]byte(path), next.encode(path)); err != nil {
 		return err
 	}
@@ -235,6 +236,7 @@ func (ch *change) remove(path string, old record) error {
 	if err := ch.forgetSound(path); err != nil {
 		return err
 	}
+	ch.note(path, record{}, true)
 	return ch.tx.Bucket(bucketFiles).Delete([]byte(path))
 }
 

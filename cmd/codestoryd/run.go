@@ -85,8 +85,8 @@ func (p *program) runDaemon(c config) (err error) {
 		Problems: func() []codestory.Problem { return append(door.problems(), identity.problems()...) },
 	})
 	handler := api.New(
-		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d},
-		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version()},
+		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d, Events: d},
+		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done()},
 	)
 	if err := door.announce(c.dataDir, d.Started()); err != nil {
 		return err

@@ -1,0 +1,233 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/codestory/codestoryd"
+)
+
+// Events is what happens, for those who want to hear of it at once.
+type Events interface {
+	// Events returns what happened after the event of that number: at once, without waiting for more. A number that
+	// no event has yet stands for now.
+	Events(after uint64) (codestory.EventBatch, error)
+	// Started is when the numbers began to count.
+	Started() time.Time
+}
+
+const (
+	// lookEvery is how often a listener is told what changes all the time: progress, counts, the state of stories.
+	lookEvery = time.Second
+	// heartbeat is how often at least something is sent, so that a connection that is dead shows.
+	heartbeat = 15 * time.Second
+	// listenerPatience is how long a listener may take for what is sent to it, before it is dropped.
+	listenerPatience = 10 * time.Second
+	// sinceNow is the number of no event.
+	sinceNow = ^uint64(0)
+)
+
+// listener is one who reads GET /api/events. It has no buffer of its own: it asks for what came after the last event
+// that it was sent, and one who is so slow that this is forgotten by then is dropped.
+type listener struct {
+	s      *server
+	r      *http.Request
+	caller codestory.Token
+	w      http.ResponseWriter
+	conn   *http.ResponseController
+
+	epoch   string // of the numbers; in an id, before its number
+	after   uint64 // the event that was sent last
+	stories map[codestory.StoryID]bool
+	queue   codestory.QueueStatus
+	sent    time.Time
+	checked time.Time // the token
+	err     error     // of sending
+}
+
+// listen answers GET /api/events with server-sent events.
+func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
+	l := &listener{
+		s: s, r: r, caller: caller, w: w, conn: http.NewResponseController(w),
+		epoch:   strconv.FormatInt(s.events.Started().UnixNano(), 36),
+		stories: map[codestory.StoryID]bool{}, checked: time.Now(),
+	}
+	batch, missed, err := l.resume(r.Header.Get("Last-Event-ID"))
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close") // what is set for its writing does not do for other answers
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	l.write("retry: 2000\n\n")
+	if missed {
+		l.send("", "reset", map[string]string{"reason": "events were missed: read again what you need"})
+	}
+	l.look(true)
+	l.run(batch)
+	return nil
+}
+
+// resume finds where the listener was, by the id of the last event that it has seen.
+func (l *listener) resume(id string) (batch codestory.EventBatch, missed bool, err error) {
+	l.after = sinceNow
+	if id != "" {
+		epoch, digits, _ := strings.Cut(id, "-")
+		n, err := strconv.ParseUint(digits, 10, 64)
+		missed = err != nil || epoch != l.epoch
+		if !missed {
+			l.after = n
+		}
+	}
+	if batch, err = l.s.events.Events(l.after); err != nil {
+		return batch, false, err
+	}
+	return batch, missed || l.after != sinceNow && batch.Missed, nil
+}
+
+// run sends what happens until the listener goes, is too slow, or the daemon stops.
+func (l *listener) run(batch codestory.EventBatch) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		l.tell(batch)
+		l.flush()
+		if l.err != nil {
+			return
+		}
+		select {
+		case <-l.r.Context().Done():
+			return
+		case <-l.s.stopping:
+			return
+		case <-batch.Changed:
+		case <-tick.C:
+			if !l.welcome() {
+				return
+			}
+			l.look(false)
+		}
+		var err error
+		batch, err = l.s.events.Events(l.after)
+		if err != nil || batch.Missed {
+			return
+		}
+	}
+}
+
+// welcome reports whether the listener's token still holds, which is looked up now and then.
+func (l *listener) welcome() bool {
+	if time.Since(l.checked) < heartbeat {
+		return true
+	}
+	l.checked = time.Now()
+	caller, err := l.s.identify(l.w, l.r)
+	return err == nil && caller.User == l.caller.User && caller.Scope == l.caller.Scope
+}
+
+// tell sends the events that are the listener's to know.
+func (l *listener) tell(batch codestory.EventBatch) {
+	owners := map[codestory.StoryID]bool{}
+	for _, e := range batch.Events {
+		id := l.epoch + "-" + strconv.FormatUint(e.ID, 10)
+		switch {
+		case e.File != nil && l.mayHear(e.File.Path.Story(), owners):
+			l.stories[e.File.Path.Story()] = true
+			l.send(id, "file", e.File)
+		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story(), owners):
+			l.send(id, "upload", e.Upload)
+		case e.Remote != nil && l.manages():
+			l.send(id, "remote", e.Remote)
+		}
+	}
+	l.after = batch.Last
+}
+
+func (l *listener) manages() bool { return l.caller.Scope == codestory.ScopeManage }
+
+// mayHear reports whether the story is one that the listener may read; known is what was found out before.
+func (l *listener) mayHear(id codestory.StoryID, known map[codestory.StoryID]bool) bool {
+	if l.manages() {
+		return true
+	}
+	may, ok := known[id]
+	if !ok {
+		owner, err := l.s.lib.Owner(l.r.Context(), id)
+		may = err == nil && owner == l.caller.User
+		known[id] = may
+	}
+	return may
+}
+
+// look sends what is not an event by itself: how far uploads have come, the counts of the queue, how stories are whose
+// files changed. The first time it says how the store is too.
+func (l *listener) look(first bool) {
+	status, err := l.s.monitor.Status(l.r.Context())
+	if err != nil {
+		return
+	}
+	if first && l.manages() {
+		l.send("", "remote", status.Remote)
+	}
+	owners := map[codestory.StoryID]bool{}
+	for _, u := range status.Uploads {
+		if l.mayHear(codestory.Path(u.Path).Story(), owners) {
+			l.send("", "upload", u)
+		}
+	}
+	counts := status.Queue
+	counts.OldestSeconds = 0 // grows by itself
+	if l.manages() && (first || counts != l.queue) {
+		l.queue = counts
+		l.send("", "queue", status.Queue)
+	}
+	for id := range l.stories {
+		if story, err := l.s.lib.Story(l.r.Context(), id); err == nil && l.mayHear(id, owners) {
+			story = l.s.presented(story)
+			story.Files = nil
+			l.send("", "story", story)
+		}
+	}
+	clear(l.stories)
+	if time.Since(l.sent) >= heartbeat {
+		l.write(": still here\n\n")
+	}
+}
+
+// send writes one event. Without an id a listener that comes back goes on after the last one that had one.
+func (l *listener) send(id, event string, data any) {
+	b, err := json.Marshal(data)
+	if err != nil {
+		panic(err) // our own shapes always encode
+	}
+	if id != "" {
+		id = "id: " + id + "\n"
+	}
+	l.write(fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, event, b))
+}
+
+func (l *listener) write(text string) {
+	if l.err != nil {
+		return
+	}
+	// A writer without deadlines, as in tests, has no slow reader either.
+	_ = l.conn.SetWriteDeadline(time.Now().Add(listenerPatience))
+	_, l.err = l.w.Write([]byte(text))
+	l.sent = time.Now()
+}
+
+func (l *listener) flush() {
+	if l.err == nil {
+		l.err = l.conn.Flush()
+	}
+}

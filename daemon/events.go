@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"sync"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
+)
+
+// maxEvents is how many events are remembered. Each is some hundred bytes.
+const maxEvents = 1024
+
+// events remembers the last things that happened. Whoever makes something happen writes it down and goes on, without
+// knowing who reads; whoever reads asks for what came after the last it has seen, and has missed what is forgotten by
+// then. So nobody waits for a slow reader, and none costs memory.
+type events struct {
+	mu      sync.Mutex
+	ring    []happened // event n is at n % maxEvents
+	last    uint64     // number of the newest; the first is 1
+	forgot  uint64     // number of the newest that is not remembered
+	changed chan struct{}
+}
+
+// happened is an event as it is written down. It is described where it is read.
+type happened struct {
+	file   *queue.File
+	upload *codestory.Upload
+	remote *verdict
+}
+
+func (e *events) add(h happened) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ring == nil {
+		e.ring = make([]happened, maxEvents)
+	}
+	e.last++
+	e.ring[e.last%maxEvents] = h
+	if e.last > maxEvents {
+		e.forgot = max(e.forgot, e.last-maxEvents)
+	}
+	e.announce()
+}
+
+// lose says that more happened than can be written down.
+func (e *events) lose() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last++
+	e.forgot = e.last
+	e.announce()
+}
+
+// announce wakes those who wait. The caller holds mu.
+func (e *events) announce() {
+	if e.changed != nil {
+		close(e.changed)
+		e.changed = nil
+	}
+}
+
+// since is what happened after the event of that number, which the first of the list follows.
+func (e *events) since(after uint64) (list []happened, first uint64, b codestory.EventBatch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.changed == nil {
+		e.changed = make(chan struct{})
+	}
+	b = codestory.EventBatch{Last: e.last, Missed: after < e.forgot || after > e.last, Changed: e.changed}
+	first = max(min(after, e.last), e.forgot) + 1
+	for n := first; n <= e.last; n++ {
+		list = append(list, e.ring[n%maxEvents])
+	}
+	return list, first, b
+}
+
+// fileChanged is told of each change by the queue.
+func (d *Daemon) fileChanged(f queue.File) {
+	if f.Path == "" {
+		d.events.lose()
+		return
+	}
+	d.events.add(happened{file: &f})
+}
+
+// beginUpload counts an upload as in flight until done is called.
+func (d *Daemon) beginUpload(claim *queue.Claim) (progress func(n int64), done func()) {
+	began, progress, end := d.uploads.begin(claim)
+	d.events.add(happened{file: &queue.File{
+		Path: string(claim.Path), State: codestory.Uploading, Version: claim.Version, Attempt: claim.Attempt - 1,
+		Stored: claim.Stored,
+	}})
+	d.events.add(happened{upload: &began})
+	return progress, func() {
+		ended := end()
+		d.events.add(happened{upload: &ended})
+	}
+}
+
+// Events is what happened after the event of that number; with one that has not happened yet, nothing so far.
+func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
+	list, first, batch := d.events.since(after)
+	if len(list) == 0 {
+		return batch, nil
+	}
+	now, err := d.circumstances()
+	if err != nil {
+		return codestory.EventBatch{}, err
+	}
+	for i, h := range list {
+		event := codestory.Event{ID: first + uint64(i), Upload: h.upload}
+		if h.file != nil {
+			event.File = new(now.describe(*h.file))
+		}
+		if h.remote != nil {
+			event.Remote = new(d.remoteStatus(*h.remote))
+		}
+		batch.Events = append(batch.Events, event)
+	}
+	return batch, nil
+}
