@@ -224,6 +224,9 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 	if object, ok, err := d.already(ctx, f, claim); ok || err != nil {
 		return object, err
 	}
+	if object, err := d.copied(ctx, claim, f); !errors.Is(err, errNoCopy) {
+		return object, err
+	}
 	progress, done := d.beginUpload(claim)
 	defer done()
 	return d.remote.Put(ctx, claim.Path.Key(), source{f}, remote.PutOptions{

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -64,7 +65,7 @@ func (p *places) add(index, key []byte) {
 	p.sum += maphash.Bytes(p.seed, append(append(make([]byte, 0, 64+len(key)), index...), key...))
 }
 
-var indexes = [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling}
+var indexes = [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling, bucketMoved}
 
 // checkRecords holds the records against the indexes and the counts.
 func checkRecords(tx *bolt.Tx) error {
@@ -74,11 +75,18 @@ func checkRecords(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
+	old, err := checkSchema(tx)
+	if err != nil {
+		return err
+	}
+	held := func(index []byte) bool { return !old || !bytes.Equal(index, bucketMoved) } // it is being made yet
 	var counted counts
 	err = forEachRecord(tx, func(path []byte, r record) error {
 		counted.add(r, destination)
 		for _, e := range r.entries(string(path)) {
-			want.add(e.bucket, e.key)
+			if held(e.bucket) {
+				want.add(e.bucket, e.key)
+			}
 		}
 		return nil
 	})
@@ -86,6 +94,9 @@ func checkRecords(tx *bolt.Tx) error {
 		return err
 	}
 	for _, name := range indexes {
+		if !held(name) {
+			continue
+		}
 		err := tx.Bucket(name).ForEach(func(k, _ []byte) error {
 			got.add(name, k)
 			return nil

@@ -34,7 +34,7 @@ func Invariants(q *Queue) error {
 			}
 			return nil
 		}))
-		for _, index := range [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling} {
+		for _, index := range indexes {
 			if got := entryCount(tx.Bucket(index)); got != want[string(index)] {
 				errs = append(errs, fmt.Errorf("the index %s has %d entries and should have %d", index, got, want[string(index)]))
 			}

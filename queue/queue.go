@@ -52,6 +52,7 @@ var (
 	bucketBlocked      = []byte("blocked")      // time, path → ""; what waits for a person, the longest first
 	bucketIgnored      = []byte("ignored")      // time, path → ""; what a person has dropped
 	bucketSettling     = []byte("settling")     // time, path → ""; what has to settle anew
+	bucketMoved        = []byte("moved")        // hash of a version, path → ""; the files that are stored, see moved.go
 	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
 	bucketNewest       = []byte("newest")       // inverted creation time, story id → user

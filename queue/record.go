@@ -269,6 +269,11 @@ func (r *record) entries(path string) []entry {
 		return []entry{{bucketSettling, indexKey(r.since, path)}}
 	case stateIgnored:
 		return []entry{{bucketIgnored, indexKey(r.since, path)}}
+	case stateSynced:
+		if r.version == (codestory.Version{}) {
+			return nil
+		}
+		return []entry{{bucketMoved, movedKey(r.version, path)}}
 	default:
 		return nil
 	}

@@ -16,7 +16,8 @@ import (
 // write; what it does not know is left untouched. What each has that the one before had not:
 //
 //	2  the buckets of what is deleted from the store
-//	3  values sealed with checksums; the counts; what was sent and not answered; the version of the file in the ledger
+//	3  values sealed with checksums; the counts; what was sent and not answered; the version of the file in the ledger;
+//	   an index of what is stored, by version
 const schema = 3
 
 // bucketsOf are the buckets that each schema added to the one before.
@@ -24,7 +25,7 @@ var bucketsOf = map[int][][]byte{
 	1: {bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling,
 		bucketLedger, bucketStories, bucketNewest, bucketDestinations},
 	2: {bucketFound, bucketForms, bucketRemovals},
-	3: {bucketUnanswered},
+	3: {bucketUnanswered, bucketMoved},
 }
 
 var (
@@ -87,7 +88,7 @@ const migrateAtOnce = 4 << 20
 // sealing are the buckets whose values schema 3 seals, and how.
 var sealing = []struct {
 	bucket  []byte
-	convert func(key, value []byte) ([]byte, error)
+	convert func(tx *bolt.Tx, key, value []byte) ([]byte, error)
 }{
 	{bucketDestinations, sealBare},
 	{bucketForms, sealBare},
@@ -124,7 +125,7 @@ func migrateSome(tx *bolt.Tx) (more bool, err error) {
 	if step >= len(sealing) {
 		return false, meta.Delete(keyMigration)
 	}
-	last, err = convertSome(tx.Bucket(sealing[step].bucket), last, sealing[step].convert)
+	last, err = convertSome(tx, sealing[step].bucket, last, sealing[step].convert)
 	if err != nil {
 		return false, err
 	}
@@ -135,8 +136,10 @@ func migrateSome(tx *bolt.Tx) (more bool, err error) {
 }
 
 // convertSome converts what follows the key after, nil for the start. last is nil once there is no more.
-func convertSome(b *bolt.Bucket, after []byte, convert func(key, value []byte) ([]byte, error)) (last []byte, err error) {
+func convertSome(tx *bolt.Tx, bucket, after []byte, convert func(tx *bolt.Tx, key, value []byte) ([]byte, error),
+) (last []byte, err error) {
 	type pair struct{ key, value []byte }
+	b := tx.Bucket(bucket)
 	var some []pair
 	bytesLeft := migrateAtOnce
 	c := b.Cursor()
@@ -145,7 +148,7 @@ func convertSome(b *bolt.Bucket, after []byte, convert func(key, value []byte) (
 		k, v = c.Next()
 	}
 	for ; k != nil && bytesLeft > 0; k, v = c.Next() {
-		value, err := convert(k, v)
+		value, err := convert(tx, k, v)
 		if err != nil {
 			return nil, err
 		}
@@ -163,17 +166,27 @@ func convertSome(b *bolt.Bucket, after []byte, convert func(key, value []byte) (
 	return some[len(some)-1].key, nil
 }
 
-func sealBare(key, value []byte) ([]byte, error) { return seal(key, bytes.Clone(value)), nil }
+func sealBare(_ *bolt.Tx, key, value []byte) ([]byte, error) {
+	return seal(key, bytes.Clone(value)), nil
+}
 
-func sealRecord(key, value []byte) ([]byte, error) {
+// sealRecord also makes the entry in the index that schema 3 brought.
+func sealRecord(tx *bolt.Tx, key, value []byte) ([]byte, error) {
 	r, err := decode(key, value)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, key)
 	}
+	if r.state == stateSynced {
+		for _, e := range r.entries(string(key)) {
+			if err := tx.Bucket(e.bucket).Put(e.key, nil); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return r.encode(string(key)), nil
 }
 
-func sealStory(key, value []byte) ([]byte, error) {
+func sealStory(_ *bolt.Tx, key, value []byte) ([]byte, error) {
 	s, err := decodeStory(codestory.StoryID(key), value)
 	if err != nil {
 		return nil, err
@@ -183,7 +196,7 @@ func sealStory(key, value []byte) ([]byte, error) {
 
 // sealLedger converts an upload of schema 1, which is the number of the destination and the state. The version of the
 // file is not known: it is in the record, for as long as that is not superseded.
-func sealLedger(key, value []byte) ([]byte, error) {
+func sealLedger(_ *bolt.Tx, key, value []byte) ([]byte, error) {
 	destination, n := binary.Uvarint(value)
 	if n <= 0 {
 		return nil, fmt.Errorf("%w: an entry of the ledger does not decode", ErrDamaged)
