@@ -39,7 +39,7 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 				soft, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() { ended <- w.Upload(soft, t.Context()) }()
-				time.Sleep(100 * time.Millisecond) // before it is tried again
+				time.Sleep(quickDelays.first / 20) // before it is tried again
 				w.write(path, "the second")
 				time.Sleep(time.Second / 2)
 				if got, _ := w.store.object(path.Key()); got != "the second" {

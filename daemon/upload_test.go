@@ -311,7 +311,7 @@ func TestAbandonedUploadIsAborted(t *testing.T) {
 		w.remote, w.gate.store = store, store
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
-		w.upload(itemDelays.first / 20) // one attempt
+		w.upload(quickDelays.first / 20) // one attempt
 		store.put = nil
 		w.write(path, "the second")
 		w.upload(5 * sweepEvery)
