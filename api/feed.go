@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -109,6 +110,7 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 		for _, story := range page.Stories {
 			show := s.newShow(story)
 			podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
+			podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
 			updated = latest(updated, show.updated)
 		}
 		if page.NextCursor == nil {

@@ -41,13 +41,21 @@ func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Param
 }
 
 // playKeyed answers a player URL: with the bytes while the file is on this machine or its store makes no links, else
-// with a redirect to a link made this moment. With proxy=1 the bytes come through the daemon in any case.
+// with a redirect to a link made this moment. With proxy=1 the bytes come through the daemon in any case, and with at=,
+// which playlists have, they are a piece of a stream.
 func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestory.Path, q url.Values) error {
 	want := s.access.PlayKey(path.Story())
 	if got := q["k"]; len(got) != 1 || want == "" || !hmac.Equal([]byte(got[0]), []byte(want)) {
 		return errLinkInvalid
 	}
 	const cacheControl = "private, no-cache"
+	if q.Has("at") {
+		stamped, err := s.stamped(q)
+		if err != nil {
+			return err
+		}
+		return serveFrom(stamped, w, r, path, cacheControl)
+	}
 	if proxy, err := flagParam(q, "proxy"); err != nil {
 		return err
 	} else if proxy {

@@ -182,9 +182,7 @@ func (v show) tracks() []feed.Track {
 	var tracks []feed.Track
 	for _, p := range v.pieces {
 		t := feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path), Seconds: p.seconds}
-		if a := p.file.Audio; a != nil && a.SoundOffset+a.SoundSize <= p.file.Size {
-			t.Offset, t.Size = a.SoundOffset, a.SoundSize
-		}
+		t.Stamped = func(seconds float64) string { return v.s.stampedURL(p.file, seconds) }
 		tracks = append(tracks, t)
 	}
 	return tracks

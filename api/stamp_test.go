@@ -1,0 +1,49 @@
+package api_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/api/feed"
+)
+
+// A piece of a stream is a stamp and a part of the file, wherever that is, and answers as a file does.
+func TestStampedPiece(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []codestory.StoryID{aliceStory, farStory} {
+		path := codestory.StoryAudioPath(id)
+		data := string(w.lib.files[path].data)
+		url := w.playURL(path) + "&at=61500&from=7&bytes=100"
+		whole := string(feed.Stamp(61.5)) + data[7:107]
+		resp := w.request("GET", url, "")
+		wantStatus(t, resp, 200)
+		if got := body(t, resp); got != whole || resp.Header.Get("Content-Type") != "audio/mpeg" {
+			t.Errorf("%q of %s, want %q", got, resp.Header.Get("Content-Type"), whole)
+		}
+		if head := w.request("HEAD", url, ""); head.StatusCode != 200 || head.ContentLength != int64(len(whole)) {
+			t.Errorf("HEAD: %s, %d bytes", head.Status, head.ContentLength)
+		}
+		for _, r := range [][2]int{{0, 3}, {5, 90}, {72, 73}, {73, 80}, {90, len(whole) - 1}} {
+			resp := w.request("GET", url, "", "Range", fmt.Sprintf("bytes=%d-%d", r[0], r[1]), "If-Range", resp.Header.Get("ETag"))
+			wantStatus(t, resp, 206)
+			if got := body(t, resp); got != whole[r[0]:r[1]+1] {
+				t.Errorf("bytes %d to %d: %q, want %q", r[0], r[1], got, whole[r[0]:r[1]+1])
+			}
+		}
+		// What the file has not is left out.
+		resp = w.request("GET", w.playURL(path)+"&at=0&from=7", "")
+		if got := body(t, resp); got != string(feed.Stamp(0))+data[7:] {
+			t.Errorf("from 7 on: %q", got)
+		}
+		resp = w.request("GET", w.playURL(path)+"&at=0&from=999999&bytes=9223372036854775807", "")
+		if got := body(t, resp); got != string(feed.Stamp(0)) {
+			t.Errorf("past the end: %q", got)
+		}
+		for _, bad := range []string{"&at=", "&at=-1", "&at=x", "&at=0&from=-1", "&at=0&bytes=0"} {
+			wantProblem(t, w.request("GET", w.playURL(path)+bad, ""), 400, "invalid_parameter")
+		}
+		wantProblem(t, w.request("GET", "/play/"+string(path)+"?k=x&at=0", ""), 403, "link_invalid")
+	}
+}
