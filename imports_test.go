@@ -81,26 +81,27 @@ var libraries = map[string]allowed{
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
 	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency",
 		"remote/remotetest/peers"}, tests: []string{"cmd/codestoryd"}},
-	"github.com/mmcdole/gofeed":           {tests: []string{"api", "api/feed"}}, // a parser of another house
-	"github.com/pkg/sftp":                 {tests: []string{"remote/rclone"}},   // a server for its backends
-	"github.com/rclone/rclone/...":        {code: []string{"remote/rclone"}},
-	"github.com/rclone/rclone/fs":         {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
-	"github.com/rclone/rclone/fs/filter":  {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude
-	"github.com/rogpeppe/go-internal/...": {tests: []string{"cmd/codestoryd"}},
-	"github.com/rs/zerolog":               {code: []string{"remote/remotetest"}}, // toxiproxy's log
-	"github.com/spf13/cobra":              {code: []string{"cmd/codestoryd"}},
-	"github.com/spf13/pflag":              {code: []string{"cmd/codestoryd"}},
-	"go.etcd.io/bbolt/...":                {code: []string{"queue"}},
-	"golang.org/x/crypto/ssh":             {tests: []string{"remote/rclone"}}, // a server for its backends
-	"golang.org/x/net/http/httpproxy":     {code: []string{"remote/s3"}},
-	"golang.org/x/net/webdav":             {tests: []string{"remote/rclone"}}, // a server for its backends
-	"golang.org/x/oauth2":                 {code: []string{"remote/rclone"}},  // errors of its backends
-	"golang.org/x/sync/errgroup":          {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
-	"golang.org/x/sys/...":                {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
-	"golang.org/x/text/unicode/norm":      {code: []string{"daemon", "remote/rclone"}}, // names that look the same
-	"golang.org/x/time/rate":              {code: []string{"remote"}},
-	"google.golang.org/api/googleapi":     {code: []string{"remote/rclone"}}, // errors of its backends
-	"gopkg.in/yaml.v3":                    {tests: []string{"."}},
+	"github.com/mmcdole/gofeed":               {tests: []string{"api", "api/feed"}}, // a parser of another house
+	"github.com/pkg/sftp":                     {tests: []string{"remote/rclone"}},   // a server for its backends
+	"github.com/prometheus/client_golang/...": {code: []string{"api"}},
+	"github.com/rclone/rclone/...":            {code: []string{"remote/rclone"}},
+	"github.com/rclone/rclone/fs":             {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
+	"github.com/rclone/rclone/fs/filter":      {code: []string{"cmd/codestoryd"}}, // the syntax of --exclude
+	"github.com/rogpeppe/go-internal/...":     {tests: []string{"cmd/codestoryd"}},
+	"github.com/rs/zerolog":                   {code: []string{"remote/remotetest"}}, // toxiproxy's log
+	"github.com/spf13/cobra":                  {code: []string{"cmd/codestoryd"}},
+	"github.com/spf13/pflag":                  {code: []string{"cmd/codestoryd"}},
+	"go.etcd.io/bbolt/...":                    {code: []string{"queue"}},
+	"golang.org/x/crypto/ssh":                 {tests: []string{"remote/rclone"}}, // a server for its backends
+	"golang.org/x/net/http/httpproxy":         {code: []string{"remote/s3"}},
+	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
+	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
+	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
+	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
+	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/rclone"}}, // names that look the same
+	"golang.org/x/time/rate":                  {code: []string{"remote"}},
+	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
+	"gopkg.in/yaml.v3":                        {tests: []string{"."}},
 }
 
 // TestImports holds the packages of this module against arrows and libraries. It reads the files itself: a test that

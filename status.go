@@ -185,3 +185,11 @@ type QueuePage struct {
 	Items      []QueueItem `json:"items"`
 	NextCursor *string     `json:"next_cursor"` // opaque; nil on the last page
 }
+
+// Counters are what the daemon has done since it started.
+type Counters struct {
+	Uploads   int64            // that were stored
+	SentBytes int64            // to the store, with those of attempts that failed
+	Failures  map[string]int64 // attempts that failed, by what the queue made of them: retry, block, pause
+	ScanTook  time.Duration    // the last whole scan; 0 before there was one
+}

@@ -46,6 +46,7 @@ type server struct {
 	editor  Editor
 	monitor Monitor
 	events  Events
+	metrics *metrics
 	public  url.URL
 	log     *slog.Logger
 	version string
@@ -64,6 +65,7 @@ func New(services Services, opts Options) http.Handler {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.metrics = newMetrics(services.Monitor, opts.Version)
 	hosts, pages := newHostList(opts.AllowedHosts), origins(slices.Clone(opts.AllowOrigins))
 	if opts.PublicURL != nil {
 		s.public = *opts.PublicURL
@@ -75,8 +77,8 @@ func New(services Services, opts Options) http.Handler {
 	router := httprouter.New()
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false
-	router.NotFound = http.HandlerFunc(notFound)
-	router.MethodNotAllowed = http.HandlerFunc(methodNotAllowed)
+	router.NotFound = s.elsewhere(notFound)
+	router.MethodNotAllowed = s.elsewhere(methodNotAllowed)
 	s.routes(router)
 	return secureHeaders(hosts.guard(guardPath(pages.guard(limitBody(router)))))
 }

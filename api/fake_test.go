@@ -317,6 +317,10 @@ func (m *monitor) Ignored(_ context.Context, limit int) ([]codestory.Ignored, er
 	return m.ignored[:min(limit, len(m.ignored))], nil
 }
 
+func (m *monitor) Counters() codestory.Counters {
+	return codestory.Counters{Uploads: 5, SentBytes: 700, Failures: map[string]int64{"retry": 2}, ScanTook: time.Second / 2}
+}
+
 func (m *monitor) Ready(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

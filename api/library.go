@@ -96,6 +96,8 @@ type Monitor interface {
 	Status(ctx context.Context) (codestory.Status, error)
 	// Ignored lists what is not uploaded, and why; at most limit of them.
 	Ignored(ctx context.Context, limit int) ([]codestory.Ignored, error)
+	// Counters is what the daemon has done since it started.
+	Counters() codestory.Counters
 	// Ready returns nil while the daemon can serve: its database is open.
 	Ready(ctx context.Context) error
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -17,6 +18,7 @@ type handler func(w http.ResponseWriter, r *http.Request, p httprouter.Params) e
 func (s *server) routes(router *httprouter.Router) {
 	s.read(router, "/healthz", s.healthz)
 	s.read(router, "/readyz", s.readyz)
+	s.read(router, "/metrics", s.managed(s.tellMetrics))
 	s.read(router, "/api/status", s.managed(s.status))
 	s.read(router, "/api/events", s.signedIn(s.listen))
 
@@ -59,6 +61,7 @@ func (s *server) read(router *httprouter.Router, pattern string, h handler) {
 func (s *server) handle(router *httprouter.Router, method, pattern string, h handler) {
 	router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
 		answer := &response{ResponseWriter: w}
+		defer func() { s.metrics.count(pattern, method, cmp.Or(answer.status, http.StatusOK)) }()
 		defer func() {
 			if v := recover(); v != nil {
 				s.panicked(answer, r, pattern, v)
@@ -81,10 +84,19 @@ func (s *server) panicked(w *response, r *http.Request, pattern string, v any) {
 	}
 	s.log.Error("handler panicked", "method", r.Method, "route", pattern,
 		"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	if w.started {
+	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	errInternal.write(w)
+}
+
+// elsewhere counts what no route is for. A method that is not one of HTTP's would be a metric of its own.
+func (s *server) elsewhere(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &response{ResponseWriter: w}
+		h(answer, r)
+		s.metrics.count("none", "any", answer.status)
+	})
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) { errNotFound.write(w) }
@@ -112,19 +124,23 @@ func limitBody(next http.Handler) http.Handler {
 	})
 }
 
-// response remembers whether the answer has begun.
+// response remembers how the answer has begun.
 type response struct {
 	http.ResponseWriter
-	started bool
+	status int // 0 before it has begun
 }
 
 func (w *response) WriteHeader(status int) {
-	w.started = true
+	if w.status == 0 {
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(b []byte) (int, error) {
-	w.started = true
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
 	return w.ResponseWriter.Write(b)
 }
 

@@ -66,10 +66,12 @@ type Daemon struct {
 	running running
 	uploads uploads
 	events  events
-	absent  absences
-	sounds  *soundHints
-	twins   twins
-	spool   string
+
+	counters counters
+	absent   absences
+	sounds   *soundHints
+	twins    twins
+	spool    string
 
 	database databaseTrouble
 

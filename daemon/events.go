@@ -91,7 +91,11 @@ func (d *Daemon) beginUpload(claim *queue.Claim) (progress func(n int64), done f
 		Stored: claim.Stored,
 	}})
 	d.events.add(happened{upload: &began})
-	return progress, func() {
+	count := func(n int64) {
+		d.counters.sent.Add(n)
+		progress(n)
+	}
+	return count, func() {
 		ended := end()
 		d.events.add(happened{upload: &ended})
 	}

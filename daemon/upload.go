@@ -157,6 +157,7 @@ func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permi
 	switch {
 	case err == nil:
 		permit.succeeded()
+		d.counters.uploads.Add(1)
 		return func() error { return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}) }
 	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing), errors.Is(err, errSuperseded):
 		permit.giveBack()
@@ -185,6 +186,7 @@ func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permi
 func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) (outcome func() error) {
 	log := d.log.With("path", claim.Path, "error", err)
 	class := codestory.ClassOf(ctx, err)
+	d.counters.failed(class)
 	if _, here := errors.AsType[*readError](err); here {
 		permit.giveBack()
 	} else if class == codestory.ClassBlock {

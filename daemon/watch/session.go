@@ -146,6 +146,7 @@ func pollAfter(took time.Duration) time.Duration { return max(50*took, 2*time.Se
 // scan looks at the whole directory.
 func (s *session) scan(ctx context.Context) error {
 	var unreadable unreadable
+	began := time.Now()
 	s.beginScan()
 	err := s.walk(ctx, &unreadable, func(w *walker) error { return w.tree(s.w.tree) })
 	if ctx.Err() != nil {
@@ -161,7 +162,7 @@ func (s *session) scan(ctx context.Context) error {
 	} else {
 		s.w.problems.clear(problemDirUnreadable)
 	}
-	s.w.scanned()
+	s.w.scanned(began)
 	return nil
 }
 

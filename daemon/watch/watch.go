@@ -76,6 +76,7 @@ type Watcher struct {
 	mu       sync.Mutex
 	session  *session // nil while the directory cannot be watched
 	lastScan *time.Time
+	scanTook time.Duration
 }
 
 // New makes a Watcher of the tree.
@@ -132,11 +133,18 @@ func (w *Watcher) setSession(s *session) {
 }
 
 // scanned notes that a whole scan has ended.
-func (w *Watcher) scanned() {
-	now := time.Now().Round(0)
+func (w *Watcher) scanned(began time.Time) {
+	took, now := time.Since(began), time.Now().Round(0)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lastScan = &now
+	w.lastScan, w.scanTook = &now, took
+}
+
+// ScanTook is how long the last whole scan has taken; 0 before there was one.
+func (w *Watcher) ScanTook() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.scanTook
 }
 
 // Recheck lets the file settle once more and hands it on again, whatever is known of its version: for whoever found
