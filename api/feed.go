@@ -83,6 +83,8 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 			return err
 		}
 		return writeFeed(w, r, feed.ChaptersType, show.updated, chapters.JSON())
+	case transcriptEnding:
+		return show.serveTranscript(w, r, q)
 	default:
 		return errNotFound
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -108,6 +109,53 @@ func wantEnclosure(t *testing.T, w *world, item *gofeed.Item) {
 	if err != nil || resp.StatusCode != 200 || strconv.FormatInt(n, 10) != e.Length || resp.Header.Get("Content-Type") != e.Type {
 		t.Errorf("%s: %s, %d bytes of %q, %v; the feed says %s of %q", item.GUID, resp.Status, n, resp.Header.Get("Content-Type"), err, e.Length, e.Type)
 	}
+}
+
+// A chapter without a transcript of its own has its part of the whole story's.
+func TestFeedTranscripts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	files := maps.Clone(newFiles)
+	files["transcript.vtt"] = file{data: []byte("WEBVTT\n\n00:05.000 --> 00:10.000\nOne.\n\n01:05.000 --> 01:10.000\nTwo.\n"), stored: true}
+	transcript := func(url string, n int) string {
+		t.Helper()
+		got, err := gofeed.NewParser().ParseString(body(t, w.request("GET", url, "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ext := got.Items[n].Extensions["podcast"]["transcript"]
+		if len(ext) != 1 || ext[0].Attrs["type"] != "text/vtt" {
+			t.Fatalf("transcript: %+v", ext)
+		}
+		resp := w.request("GET", ext[0].Attrs["url"]+"&proxy=1", "")
+		wantStatus(t, resp, 200)
+		if got := resp.Header.Get("Content-Type"); got != "text/vtt; charset=utf-8" {
+			t.Errorf("content type: got %q", got)
+		}
+		return body(t, resp)
+	}
+	w.addStory(newStory, files, "One", "Two")
+	story := w.feedURL(newStory, ".xml")
+	if got, want := transcript(story, 0), "WEBVTT\n\n00:00:05.000 --> 00:00:10.000\nOne.\n"; got != want {
+		t.Errorf("the first chapter: got %q, want %q", got, want)
+	}
+	if got, want := transcript(story, 1), string(files["chapters/chapter_02.vtt"].data); got != want {
+		t.Errorf("the second, which has its own: got %q, want %q", got, want)
+	}
+	w.lib.change(func() {
+		maps.DeleteFunc(w.lib.stories, func(id codestory.StoryID, _ codestory.Story) bool { return id != newStory })
+	})
+	if got, want := transcript("/feed/library.xml?k="+w.access.LibraryKey("alice"), 0), string(files["transcript.vtt"].data); got != want {
+		t.Errorf("the whole story: got %q, want %q", got, want)
+	}
+	url := w.feedURL(newStory, ".vtt")
+	if got, want := body(t, w.request("GET", url+"&chapter=2", "")), "WEBVTT\n\n00:00:05.000 --> 00:00:10.000\nTwo.\n"; got != want {
+		t.Errorf("the second chapter's part: got %q, want %q", got, want)
+	}
+	wantProblem(t, w.request("GET", url+"&chapter=3", ""), 404, "not_found")
+	wantProblem(t, w.request("GET", url, ""), 404, "not_found")
+	wantProblem(t, w.request("GET", url+"&chapter=0", ""), 400, "invalid_parameter")
+	wantProblem(t, w.request("GET", "/feed/"+string(newStory)+".vtt?chapter=1&k=x", ""), 403, "link_invalid")
 }
 
 // When files move to the store the feed stays as it is, byte for byte: a player sees no new episode.

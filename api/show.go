@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,22 +158,6 @@ func (v show) episode(p piece) feed.Episode {
 	e.Chapters = v.s.feedURL(v.story.ID, feedChapters, q)
 	e.Transcript = v.transcript(p)
 	return e
-}
-
-// transcriptEnding is that of what is said in a file, as WebVTT: a chapter's stands beside it under the same name, the
-// whole story's there too, or as transcript.vtt in the story's folder.
-const transcriptEnding = ".vtt"
-
-func (v show) transcript(p piece) feed.Transcript {
-	beside := codestory.Path(strings.TrimSuffix(string(p.file.Path), path.Ext(string(p.file.Path))) + transcriptEnding)
-	f, ok := v.texts[beside]
-	if !ok && p.number == 0 {
-		f, ok = v.texts[codestory.Path(v.story.ID)+"/transcript"+transcriptEnding]
-	}
-	if !ok {
-		return feed.Transcript{}
-	}
-	return feed.Transcript{URL: v.s.playURL(f.Path), ContentType: "text/vtt", Language: v.story.Language}
 }
 
 // tracks are the pieces for a playlist.
