@@ -85,7 +85,7 @@ func (d *Daemon) fileChanged(f queue.File) {
 
 // beginUpload counts an upload as in flight until done is called.
 func (d *Daemon) beginUpload(claim *queue.Claim) (progress func(n int64), done func()) {
-	began, progress, end := d.uploads.begin(claim)
+	began, sent, end := d.uploads.begin(claim)
 	d.events.add(happened{file: &queue.File{
 		Path: string(claim.Path), State: codestory.Uploading, Version: claim.Version, Attempt: claim.Attempt - 1,
 		Stored: claim.Stored,
@@ -93,7 +93,7 @@ func (d *Daemon) beginUpload(claim *queue.Claim) (progress func(n int64), done f
 	d.events.add(happened{upload: &began})
 	count := func(n int64) {
 		d.counters.sent.Add(n)
-		progress(n)
+		sent(n)
 	}
 	return count, func() {
 		ended := end()
