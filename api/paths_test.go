@@ -26,6 +26,13 @@ func TestTraversal(t *testing.T) {
 		"GET /play/@/audio/story.mp3?k=" + key,
 		"GET /play/" + id + "/audio/@/story.mp3?k=" + key,
 		"GET /play/" + id + "/@/audio/story.mp3?k=" + key,
+		"GET /feed/@?k=" + key,
+		"GET /feed/@.xml?k=" + key,
+		"GET /feed/" + id + "-@.xml?k=" + key,
+		"HEAD /feed/" + id + ".m3u8/@?k=" + key,
+		"POST /api/storage/stories/@/play-key",
+		"POST /api/storage/stories/@/audio/upload-url",
+		"DELETE /api/storage/stories/@",
 		"DELETE /api/tokens/@",
 	}
 	payloads := []string{

@@ -16,7 +16,7 @@ func writeStatus(w io.Writer, s codestory.Status) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
 	if s.Running {
-		row("daemon", "running at http://%s since %s (pid %d, %s)", deref(s.Address), deref(s.StartedAt).Local().Format(time.DateTime), deref(s.PID), s.Version)
+		row("daemon", "running at %s since %s (pid %d, %s)", deref(s.Address), deref(s.StartedAt).Local().Format(time.DateTime), deref(s.PID), s.Version)
 	} else {
 		row("daemon", "not running")
 	}
