@@ -7,6 +7,7 @@
 package api
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -52,6 +53,8 @@ type server struct {
 	version string
 	guesses guesses
 
+	description func() json.RawMessage // of the API
+
 	stopping <-chan struct{}
 }
 
@@ -65,6 +68,7 @@ func New(services Services, opts Options) http.Handler {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.description = newDescription(opts.Version)
 	s.metrics = newMetrics(services.Monitor, opts.Version)
 	hosts, pages := newHostList(opts.AllowedHosts), origins(slices.Clone(opts.AllowOrigins))
 	if opts.PublicURL != nil {

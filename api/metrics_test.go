@@ -38,3 +38,19 @@ func TestMetrics(t *testing.T) {
 	wantProblem(t, w.request("GET", "/metrics", ""), 401, "unauthorized")
 	wantProblem(t, w.request("GET", "/metrics", aliceToken), 403, "scope_insufficient")
 }
+
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	resp := w.request("GET", "/api/openapi.json", aliceToken)
+	wantStatus(t, resp, 200)
+	description := decode[struct {
+		OpenAPI string
+		Info    struct{ Version string }
+		Paths   map[string]any
+	}](t, resp)
+	if description.OpenAPI != "3.1.0" || description.Info.Version != "1.2.3" || description.Paths["/api/events"] == nil {
+		t.Errorf("described: %+v", description)
+	}
+	wantProblem(t, w.request("GET", "/api/openapi.json", ""), 401, "unauthorized")
+}

@@ -14,11 +14,17 @@ import (
 // handler answers a request, or returns the error to answer it with, in which case it has written nothing yet.
 type handler func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error
 
+// registrar is where routes are registered: a router.
+type registrar interface {
+	Handle(method, pattern string, h httprouter.Handle)
+}
+
 // routes registers every route. A parameter in the router can have no sibling, neither static nor of another name.
-func (s *server) routes(router *httprouter.Router) {
+func (s *server) routes(router registrar) {
 	s.read(router, "/healthz", s.healthz)
 	s.read(router, "/readyz", s.readyz)
 	s.read(router, "/metrics", s.managed(s.tellMetrics))
+	s.read(router, "/api/openapi.json", s.signedIn(s.openapi))
 	s.read(router, "/api/status", s.managed(s.status))
 	s.read(router, "/api/events", s.signedIn(s.listen))
 
@@ -51,14 +57,14 @@ func (s *server) routes(router *httprouter.Router) {
 }
 
 // read registers a route for GET and for HEAD, which the router does not add by itself.
-func (s *server) read(router *httprouter.Router, pattern string, h handler) {
+func (s *server) read(router registrar, pattern string, h handler) {
 	s.handle(router, http.MethodGet, pattern, h)
 	s.handle(router, http.MethodHead, pattern, h)
 }
 
 // handle registers h, and what becomes of its error or panic. The log gets the route's pattern, never the request's
 // path or query, which may hold a KEY or a signature.
-func (s *server) handle(router *httprouter.Router, method, pattern string, h handler) {
+func (s *server) handle(router registrar, method, pattern string, h handler) {
 	router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
 		answer := &response{ResponseWriter: w}
 		defer func() { s.metrics.count(pattern, method, cmp.Or(answer.status, http.StatusOK)) }()

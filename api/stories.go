@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	defaultStories = 50  // stories on a page
-	maxStories     = 200 // at most
+	defaultStories = 50   // stories on a page
+	maxStories     = 1000 // at most
 )
 
 // storyRequest is what the path of a story's route names.

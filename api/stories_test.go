@@ -39,7 +39,7 @@ func TestStories(t *testing.T) {
 		}
 	}
 	for query, code := range map[string]string{
-		"?limit=0": "invalid_parameter", "?limit=201": "invalid_parameter", "?limit=-1": "invalid_parameter",
+		"?limit=0": "invalid_parameter", "?limit=1001": "invalid_parameter", "?limit=-1": "invalid_parameter",
 		"?limit=": "invalid_parameter", "?limit=5x": "invalid_parameter", "?limit=1&limit=2": "invalid_parameter",
 		"?limit=%zz": "invalid_parameter", "?cursor=not+one": "invalid_cursor",
 	} {

@@ -99,5 +99,8 @@ func parseItemCursor(cursor string) (index int, key []byte, err error) {
 	if err != nil || len(b) < 2 || int(b[0]) >= len(itemIndexes) {
 		return 0, nil, codestory.ErrCursor
 	}
+	if _, path, ok := splitIndexKey(b[1:]); !ok || path == "" {
+		return 0, nil, codestory.ErrCursor
+	}
 	return int(b[0]), b[1:], nil
 }

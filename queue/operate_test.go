@@ -53,7 +53,7 @@ func TestItemsInTheOrderTheyWait(t *testing.T) {
 				t.Errorf("%s: %d items, next %q, %v; want %d", state, len(page), next, err, want)
 			}
 		}
-		for _, cursor := range []string{"x", "!", "CQ", "AA"} {
+		for _, cursor := range []string{"x", "!", "CQ", "AA", "AAAA", "AAAAAAAAAAAA"} {
 			if _, _, err := q.Items("", 1, cursor); !errors.Is(err, codestory.ErrCursor) {
 				t.Errorf("cursor %q: %v", cursor, err)
 			}
