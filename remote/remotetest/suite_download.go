@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -105,6 +106,11 @@ func (s suite) download(t *testing.T, store remote.Store) {
 			t.Errorf("again: %v, read from %v, want no read of what is there", err, reads.opened)
 		}
 	}
+	long := filepath.Join(t.TempDir(), strings.Repeat("ü", 120)+".mp3") // nearly all that a name may have
+	if _, err := remote.Download(t.Context(), store, key, long, remote.DownloadOptions{}); err != nil {
+		t.Errorf("to a long name: %v", err)
+	}
+	fileIs(t, long, Bytes(10))
 	absent := filepath.Join(t.TempDir(), "absent.mp3")
 	if _, err := remote.Download(t.Context(), store, key+"x", absent, remote.DownloadOptions{}); !errors.Is(err, codestory.ErrNotFound) {
 		t.Errorf("of what is absent: %v, want ErrNotFound", err)

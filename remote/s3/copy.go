@@ -47,7 +47,9 @@ func (s *Store) Copy(ctx context.Context, from remote.Object, to string) (remote
 	if err := s.proveCopy(ctx, from, made); err != nil {
 		return remote.Object{}, fmt.Errorf("%s: %w", doing, err)
 	}
-	made.MD5 = from.MD5
+	if from.MD5 != "" {
+		made.MD5 = from.MD5
+	}
 	return made, nil
 }
 
