@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/rclone/rclone/fs/config"
 )
 
 // rclone has one configuration for the process. So all tests share one, with a remote of its own for each kind, and
@@ -22,12 +24,20 @@ type = crypt
 remote = %[1]s/secret
 password = PmEONLjSPMXRl1QLBNSoRLfCXFPN7O8
 
+[hashed]
+type = hasher
+remote = %[1]s/hashed
+hashes = md5
+
 [lost]
 type = alias
 remote = nowhere:path
 
 [odd]
 type = no-such-backend
+
+[bucket]
+type = s3
 
 [typeless]
 remote = disk:
@@ -53,5 +63,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	os.Setenv("RCLONE_CONFIG", path)
+	if err := config.SetCacheDir(filepath.Join(dir, "cache")); err != nil { // where hasher keeps its checksums
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }

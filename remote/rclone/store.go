@@ -115,7 +115,12 @@ func known(name string, depth int) error {
 	case errors.Is(err, fs.ErrorNotFoundInConfigFile):
 		return fmt.Errorf("rclone has no remote of the name %s: add it to %s with rclone config", section, config.GetConfigPath())
 	case err != nil:
-		return fmt.Errorf("the remote %s is of a type that this program has no backend for: build it with -tags rclone_all: %w", section, err)
+		instead := ""
+		if kind, _ := fs.ConfigFileGet(section, "type"); kind == "s3" {
+			instead = "use --remote s3 for it, or "
+		}
+		return fmt.Errorf("the remote %s is of a type that this program has no backend for: %sbuild it with -tags rclone_all: %w",
+			section, instead, err)
 	}
 	const deepest = 8 // a remote that stands for itself is told of by rclone, when it connects
 	inner, ok := fs.ConfigMap(info.Prefix, info.Options, section, params).Get("remote")

@@ -35,6 +35,7 @@ func TestNewSaysWhatToChange(t *testing.T) {
 		"typeless:path":         "rclone has no remote of the name typeless",
 		"odd:path":              "-tags rclone_all",
 		":no-such-backend:path": "-tags rclone_all",
+		"bucket:path":           "use --remote s3",
 		"lost:path":             "lost stands for nowhere:path: rclone has no remote of the name nowhere",
 	} {
 		store, err := New(t.Context(), name, Options{})

@@ -79,6 +79,16 @@ func TestCryptRemote(t *testing.T) {
 	})
 }
 
+// TestHasherRemote has checksums of its own making, over a remote that need not have any.
+func TestHasherRemote(t *testing.T) {
+	t.Parallel()
+	remotetest.TestStore(t, on("hashed"), remotetest.Options{
+		NoContentType: "rclone's local backend keeps none",
+		NoCopy:        "rclone's local backend copies nothing by itself",
+		Metadata:      userMetadata,
+	})
+}
+
 // userMetadata reads it as rclone does.
 func userMetadata(t *testing.T, store remote.Store, key string) map[string]string {
 	s := store.(*Store)
