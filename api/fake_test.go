@@ -44,6 +44,7 @@ type library struct {
 	asked   []string       // what was looked up
 	panics  any
 	open    func(*codestory.Content) // changes what is opened; nil does not
+	found   func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
 }
 
 func (l *library) enter(what string, args ...any) func() {
@@ -121,6 +122,10 @@ func (l *library) Locate(_ context.Context, path codestory.Path) (codestory.Loca
 	loc := codestory.Location{Size: int64(len(f.data)), Local: f.local, Stored: f.stored && !l.down}
 	if f.stored {
 		loc.ETag = f.etag()
+	}
+	isIt := func(f codestory.File) bool { return f.Path == path }
+	if l.found != nil && !slices.ContainsFunc(l.stories[path.Story()].Files, isIt) {
+		l.found(path)
 	}
 	return loc, nil
 }

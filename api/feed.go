@@ -3,12 +3,14 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -67,7 +69,7 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	if !hmac.Equal([]byte(q.Get("k")), []byte(s.access.PlayKey(id))) {
 		return errLinkInvalid
 	}
-	story, err := s.lib.Story(r.Context(), id)
+	story, err := s.wholeStoryOf(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -88,6 +90,35 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	default:
 		return errNotFound
 	}
+}
+
+// maxAsked is how many files of a story the store is asked for at once.
+const maxAsked = 100
+
+// wholeStoryOf is the story with all that can be known of it. What another machine has stored is not in the index before
+// the store was asked for it, and a feed names files that nobody has asked for yet.
+func (s *server) wholeStoryOf(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
+	story, err := s.lib.Story(ctx, id)
+	isHere := func(f codestory.File) bool { return f.ModifiedAt != nil }
+	if err != nil || slices.ContainsFunc(story.Files, isHere) {
+		return story, err
+	}
+	paths := []codestory.Path{codestory.StoryAudioPath(id)}
+	for _, c := range story.Chapters {
+		paths = append(paths, c.Path)
+	}
+	found := false
+	for _, path := range paths[:min(len(paths), maxAsked)] {
+		known := slices.ContainsFunc(story.Files, func(f codestory.File) bool { return f.Path == path && f.State != codestory.Missing })
+		if !known {
+			_, err := s.lib.Locate(ctx, path)
+			found = found || err == nil
+		}
+	}
+	if !found {
+		return story, nil
+	}
+	return s.lib.Story(ctx, id)
 }
 
 // maxLibrary is how many stories are in one file of a library's feed. Those before them are in the next.

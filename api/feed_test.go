@@ -214,6 +214,31 @@ func TestFeedLeavesOut(t *testing.T) {
 	}
 }
 
+// What another machine has stored is asked of the store, once.
+func TestFeedOfAnotherMachine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.addStory(newStory, map[string]file{"metadata.json": {data: []byte("{}"), stored: true}}, "One", "Two")
+	w.lib.change(func() {
+		w.lib.files[codestory.ChapterPath(newStory, 2)] = file{data: []byte("two"), stored: true}
+		w.lib.found = func(path codestory.Path) { // as the daemon does
+			story := w.lib.stories[newStory]
+			story.Files = append(story.Files, codestory.File{Path: path, Size: 3, ContentType: path.ContentType(), State: codestory.Synced})
+			w.lib.stories[newStory] = story
+		}
+	})
+	for range 2 {
+		got, err := gofeed.NewParser().ParseString(body(t, w.request("GET", w.feedURL(newStory, ".xml"), "")))
+		if err != nil || len(got.Items) != 1 || got.Items[0].Title != "Two" {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		wantEnclosure(t, w, got.Items[0])
+		w.lib.change(func() {
+			w.lib.found = func(path codestory.Path) { t.Errorf("%s was asked for again", path) }
+		})
+	}
+}
+
 func TestLibraryFeed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
