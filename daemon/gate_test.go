@@ -254,3 +254,38 @@ func TestDelaysOfAFile(t *testing.T) {
 		}
 	}
 }
+
+// A person who has mended the store does not wait for its next question.
+func TestRetryAsksTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		full := true
+		store := &scripted{put: func(context.Context, string) error {
+			if full {
+				return codestory.Pause(codestory.RemoteFull, "no room", errors.New("507"))
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 20)
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		full = false
+		if _, err := w.Retry(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

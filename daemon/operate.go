@@ -51,8 +51,9 @@ func listQueue(q *queue.Queue, state codestory.FileState, limit int, cursor stri
 }
 
 // Retry tries one file at once, or all that wait for another attempt or a person where path is "". It returns how many
-// there were.
+// there were. A store that is at fault is asked at once.
 func (d *Daemon) Retry(_ context.Context, path string) (int, error) {
+	defer d.gate.hurry()
 	if path == "" {
 		return d.queue.RetryAll()
 	}

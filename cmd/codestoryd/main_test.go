@@ -150,11 +150,22 @@ func (m *machine) logOnFailure() {
 // get asks the API with the owner's token and decodes the answer.
 func (m *machine) get(path string, answer any) (status int) {
 	m.t.Helper()
+	return m.ask(http.MethodGet, path, answer)
+}
+
+// post tells the API to do something, with the owner's token.
+func (m *machine) post(path string) (status int) {
+	m.t.Helper()
+	return m.ask(http.MethodPost, path, nil)
+}
+
+func (m *machine) ask(method, path string, answer any) (status int) {
+	m.t.Helper()
 	token, err := os.ReadFile(filepath.Join(m.dataDir, "token"))
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	req, err := http.NewRequest(http.MethodGet, m.running.url+path, nil)
+	req, err := http.NewRequest(method, m.running.url+path, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

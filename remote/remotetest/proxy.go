@@ -16,6 +16,8 @@ import (
 type Proxy struct {
 	URL string
 
+	forward *httputil.ReverseProxy
+
 	mu       sync.Mutex
 	requests []string
 	before   func(w http.ResponseWriter, r *http.Request) (answered bool)
@@ -28,23 +30,22 @@ func CountingProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{}
 	transport := &http.Transport{DisableCompression: true}
-	forward := &httputil.ReverseProxy{
+	p := &Proxy{forward: &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
 			r.Out.Host = r.In.Host
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	}
+	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.requests = append(p.requests, r.Method+" "+r.URL.RequestURI())
 		before := p.before
 		p.mu.Unlock()
 		if before == nil || !before(w, r) {
-			forward.ServeHTTP(w, r)
+			p.Forward(w, r)
 		}
 	}))
 	p.URL = server.URL
@@ -61,6 +62,9 @@ func (p *Proxy) Before(f func(w http.ResponseWriter, r *http.Request) (answered 
 	defer p.mu.Unlock()
 	p.before = f
 }
+
+// Forward hands a request to the server.
+func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) { p.forward.ServeHTTP(w, r) }
 
 // count is how many of the requests have the method and the words.
 func count(requests []string, method, words string) (n int) {
