@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,12 +14,14 @@ const (
 	guessBurst    = 200                    // wrong tokens at once
 	guessInterval = 100 * time.Millisecond // until one more
 	maxGuessers   = 4096                   // clients that are told apart
+	sweepInterval = time.Second            // between two looks at all of them
 )
 
 // guesses is who has brought wrong tokens. The zero value is ready.
 type guesses struct {
 	mu      sync.Mutex
 	clients map[netip.Prefix]time.Time // when each has made up for all of its guesses
+	swept   time.Time                  // those who had were forgotten
 }
 
 // wrong counts a wrong token of a client. wait is how long it has to wait before its next one; 0 is not at all.
@@ -48,10 +51,9 @@ func (g *guesses) room(client netip.Prefix, now time.Time) netip.Prefix {
 	if len(g.clients) < maxGuessers {
 		return client
 	}
-	for c, free := range g.clients {
-		if free.Before(now) {
-			delete(g.clients, c)
-		}
+	if now.Sub(g.swept) >= sweepInterval {
+		g.swept = now
+		maps.DeleteFunc(g.clients, func(_ netip.Prefix, free time.Time) bool { return free.Before(now) })
 	}
 	if len(g.clients) < maxGuessers {
 		return client
