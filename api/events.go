@@ -143,7 +143,7 @@ func (l *listener) tell(batch codestory.EventBatch) {
 		switch {
 		case e.File != nil && l.mayHear(e.File.Path.Story(), owners):
 			l.stories[e.File.Path.Story()] = true
-			l.send(id, "file", e.File)
+			l.send(id, "file", toldFile(*e.File, l.caller))
 		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story(), owners):
 			l.send(id, "upload", e.Upload)
 		case e.Remote != nil && l.manages():

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,7 +206,11 @@ func (o operation) describe(id string, schemas schemas) object {
 		}
 		responses[strconv.Itoa(a.status)] = response
 	}
-	for _, status := range o.problems {
+	problems := o.problems
+	if o.right != rightNone { // too many wrong tokens
+		problems = append(slices.Clone(problems), http.StatusTooManyRequests)
+	}
+	for _, status := range problems {
 		responses[strconv.Itoa(status)] = object{
 			"description": http.StatusText(status),
 			"content":     object{"application/problem+json": object{"schema": schemas.of(Problem{})}},

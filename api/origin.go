@@ -85,20 +85,20 @@ const readableHeaders = "Accept-Ranges, Content-Disposition, Content-Length, Con
 // preflightSeconds is how long a browser may remember what a preflight was answered; the longest that Chromium does.
 const preflightSeconds = "7200"
 
-// guard says what pages may do. A link or a URL with a KEY carries its own right, for whoever holds it: any page plays
-// it. On all else a page is refused that is neither the daemon's own nor listed, whatever token it brings; nothing of
+// guard says what pages may do. A link, a form or a URL with a KEY carries its own right, for whoever holds it: any page
+// uses it. On all else a page is refused that is neither the daemon's own nor listed, whatever token it brings; nothing of
 // what a page asks for is echoed that is not listed.
 func (o origins) guard(next http.Handler) http.Handler {
 	refused := newProblem(http.StatusForbidden, "origin_not_allowed",
 		"pages of this origin may not use the API: allow it with --allow-origin")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		if carriesRight(r.URL.Path) {
+		if methods, headers, yes := carriesRight(r.URL.Path); yes {
 			h.Set("Access-Control-Allow-Origin", "*")
 			h.Set("Access-Control-Expose-Headers", readableHeaders)
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 			if isPreflight(r) {
-				answerPreflight(w, r, "GET, HEAD", "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since")
+				answerPreflight(w, r, methods, headers)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -126,9 +126,17 @@ func (o origins) guard(next http.Handler) http.Handler {
 	})
 }
 
-// carriesRight reports whether what is at the path asks for no token, but for a signature or a KEY.
-func carriesRight(path string) bool {
-	return strings.HasPrefix(path, "/play/") || strings.HasPrefix(path, "/feed/")
+// carriesRight reports whether what is at the path asks for no token, but for a signature or a KEY, and what a page may
+// send there.
+func carriesRight(path string) (methods, headers string, yes bool) {
+	switch {
+	case strings.HasPrefix(path, "/play/"), strings.HasPrefix(path, "/feed/"):
+		return "GET, HEAD", "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since", true
+	case strings.HasPrefix(path, formRoute):
+		return "POST", "Content-Type", true
+	default:
+		return "", "", false
+	}
 }
 
 // forPrograms reports whether what is at the path is the API. The rest is what anybody may see: health, and files of

@@ -121,6 +121,23 @@ func TestAnyPagePlays(t *testing.T) {
 	}
 }
 
+// A form posts from any page, and tells it how that went.
+func TestAnyPagePostsForms(t *testing.T) {
+	t.Parallel()
+	w := newPages(t)
+	path := "/upload/" + string(codestory.StoryAudioPath(aliceStory))
+	resp := w.request("POST", path, "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
+	wantProblem(t, resp, 400, "invalid_body")
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+		t.Errorf("Access-Control-Allow-Origin is %q", got)
+	}
+	resp = w.request("OPTIONS", path, "", "Origin", "https://evil.example", "Access-Control-Request-Method", "POST")
+	wantStatus(t, resp, 204)
+	if got := resp.Header.Get("Access-Control-Allow-Methods"); got != "POST" {
+		t.Errorf("Access-Control-Allow-Methods is %q", got)
+	}
+}
+
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	w := newPages(t)

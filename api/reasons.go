@@ -14,20 +14,17 @@ var plainReasons = map[codestory.FileState]string{
 
 // told is the story as the caller may see it.
 func told(story codestory.Story, caller codestory.Token) codestory.Story {
-	if caller.Scope == codestory.ScopeManage {
-		return story
-	}
 	files := make([]codestory.File, len(story.Files))
 	for i, f := range story.Files {
-		files[i] = toldFile(f)
+		files[i] = toldFile(f, caller)
 	}
 	story.Files = files
 	return story
 }
 
-// toldFile is the file as players' tokens may see it.
-func toldFile(f codestory.File) codestory.File {
-	if f.Reason == nil {
+// toldFile is the file as the caller may see it.
+func toldFile(f codestory.File, caller codestory.Token) codestory.File {
+	if f.Reason == nil || caller.Scope == codestory.ScopeManage {
 		return f
 	}
 	f.Reason = nil

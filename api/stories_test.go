@@ -96,4 +96,11 @@ func TestReasonsAreTheOwners(t *testing.T) {
 	if strings.Contains(body(t, w.request("GET", "/api/storage/stories", aliceToken)), "internal") {
 		t.Error("the list of stories tells more than a story")
 	}
+	alice, _ := w.listenAs(aliceToken)
+	event := fileEvent(aliceStory)
+	event.File.State, event.File.Reason = codestory.Blocked, new(inner)
+	w.events.add(event)
+	if h := alice("file"); strings.Contains(h.data, "internal") || !strings.Contains(h.data, `"reason":"it cannot be stored`) {
+		t.Errorf("a listener hears %+v", h)
+	}
 }
