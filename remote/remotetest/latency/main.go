@@ -29,6 +29,7 @@ func main() {
 	flag.IntVar(&m.files, "files", 200, "how many files to write")
 	flag.IntVar(&m.size, "size", 64<<10, "bytes in each")
 	flag.DurationVar(&m.every, "every", 50*time.Millisecond, "time between two files")
+	flag.BoolVar(&m.folders, "folders", false, "make a story's folder just before each file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -43,6 +44,7 @@ type measurement struct {
 	minio, codestoryd, mc string
 	files, size           int
 	every                 time.Duration
+	folders               bool
 
 	dir    string // everything of the run
 	server *server
@@ -94,6 +96,12 @@ func (m *measurement) measure(ctx context.Context, name string, start func(ctx c
 	closed := make(map[string]time.Time)
 	for i := range m.files {
 		file := fmt.Sprintf("chapter_%03d.mp3", i+1)
+		if m.folders {
+			folder = filepath.Join(output, fmt.Sprintf("%08x%s", i, story[8:]), "chapters")
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				return err
+			}
+		}
 		if closed[file], err = m.write(folder, file, byte(i)); err != nil {
 			return err
 		}
