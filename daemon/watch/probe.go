@@ -21,7 +21,10 @@ const (
 // so a file that is held open is probed again soon after each event, and more and more rarely when none comes. What a
 // probe costs is some system calls.
 const (
-	firstProbe = time.Millisecond
+	// firstProbe is the time to the next probe of a file that is new: most are written in one go.
+	firstProbe = 250 * time.Microsecond
+	// steadyProbe is the same for one that has been written to for long.
+	steadyProbe = 10 * time.Millisecond
 	// lastProbe is how long the pause of a writer may make the time to the next probe.
 	lastProbe = 250 * time.Millisecond
 	// probeEvery bounds the probes of all files that are held open together, where they are many.
@@ -30,7 +33,7 @@ const (
 
 // shortestProbe is the time between two probes of a file that is written to all the while, and has been for that long.
 func shortestProbe(written time.Duration) time.Duration {
-	return min(max(written/100, firstProbe), 10*firstProbe)
+	return min(max(written/100, firstProbe), steadyProbe)
 }
 
 // nextProbe is when to probe a file again that somebody holds open, and that nothing has happened to for quiet.
