@@ -125,10 +125,16 @@ type textRef struct {
 }
 
 // Write writes the feed as XML, the same each time.
-func (p Podcast) Write(w io.Writer) error { return feeds.WriteXML(p, w) }
+func (p Podcast) Write(w io.Writer) error {
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	return e.Encode(p.rss())
+}
 
-// FeedXml is what gorilla/feeds writes.
-func (p Podcast) FeedXml() any {
+func (p Podcast) rss() rss {
 	c := channel{
 		RssFeed: feeds.RssFeed{
 			Title: line(p.Title), Link: p.Link, Description: paragraphs(p.Description),
