@@ -21,11 +21,11 @@ const (
 	lateTime  = 24 * time.Hour  // how late an upload may be
 )
 
-// late is how often the store was asked about a note, since the newer version has that ETag.
+// late is what is known of a note.
 type late struct {
-	newer string
-	asked int
-	next  time.Time
+	newer string    // the ETag of the newer version; "" while there is none
+	asked int       // how often the store was, since it is that one
+	next  time.Time // when to look again
 }
 
 // watchLate looks after notes until ctx ends.
@@ -71,19 +71,22 @@ func (d *Daemon) lookAt(ctx context.Context, u queue.Unanswered, known map[strin
 		delete(known, name)
 		return d.queue.ForgetUnanswered(u)
 	}
-	f, err := d.queue.File(u.Path)
-	switch {
-	case err != nil, f.State != codestory.Synced, f.Stored == nil, strings.EqualFold(f.Stored.ETag, u.ETag):
-		return nil // there is no newer version, or not yet
-	case f.Version == (codestory.Version{}):
-		return nil // it is not here any more to be put again
-	}
 	l := known[name]
-	if l == nil || l.newer != f.Stored.ETag {
-		l = &late{newer: f.Stored.ETag, next: time.Now().Add(lateEvery)}
+	if l == nil {
+		l = &late{}
 		known[name] = l
 	}
 	if time.Now().Before(l.next) || !d.gate.reads() {
+		return nil
+	}
+	f, err := d.queue.File(u.Path)
+	switch {
+	case err != nil, f.State != codestory.Synced, f.Stored == nil, strings.EqualFold(f.Stored.ETag, u.ETag),
+		f.Version == (codestory.Version{}): // no newer version, or none that is here to be put again
+		l.next = time.Now().Add(min(time.Since(u.At), time.Minute))
+		return nil
+	case l.newer != f.Stored.ETag:
+		*l = late{newer: f.Stored.ETag, next: time.Now().Add(lateEvery)}
 		return nil
 	}
 	asking, cancel := context.WithTimeout(ctx, findTimeout)

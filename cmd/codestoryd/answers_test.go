@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -149,4 +150,47 @@ func TestCompleteWithoutAnAnswer(t *testing.T) {
 	if versions != 1 {
 		t.Errorf("the object was made %d times", versions)
 	}
+}
+
+// A server that got a whole upload, never answered, and stores it when there is a newer version: that comes back.
+func TestUploadThatIsStoredLate(t *testing.T) {
+	t.Parallel()
+	server := remotetest.StartMinIO(t, remotetest.MinIOOptions{})
+	bucket := server.Bucket(t)
+	proxy := remotetest.CountingProxy(t, server.Endpoint)
+	held := make(chan func(), 1)
+	var once sync.Once
+	proxy.Before(func(w http.ResponseWriter, r *http.Request) (answered bool) {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		once.Do(func() {
+			body, err := io.ReadAll(r.Body)
+			late := r.Clone(t.Context())
+			late.Body = io.NopCloser(bytes.NewReader(body))
+			if c, _, hijack := w.(http.Hijacker).Hijack(); err == nil && hijack == nil {
+				_ = c.Close()
+			}
+			held <- func() { proxy.Forward(httptest.NewRecorder(), late) }
+			answered = true
+		})
+		return answered
+	})
+	m := newMachine(t, stored(server, proxy.URL, bucket)...)
+	path, first, second := codestory.StoryAudioPath(story), "the first version", "the second, newer version"
+	m.write(path, []byte(first))
+	m.start()
+	storeLate := <-held
+	m.write(path, []byte(second))
+	holds := func(content string) func(codestory.Status) bool {
+		return func(codestory.Status) bool { return objects(t, server, bucket)[path.Key()] == content }
+	}
+	m.await("the newer version to be stored", holds(second))
+	m.awaitSynced(1)
+	storeLate()
+	if !holds(first)(codestory.Status{}) {
+		t.Fatal("the older version is not what the server has after it was late")
+	}
+	m.await("the newer version to be back", holds(second))
+	m.awaitSynced(1)
 }
