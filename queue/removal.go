@@ -249,13 +249,6 @@ func (ch *change) endRemoval(path string) error {
 	return ch.end(bucketRemovals, path, kept{Kind: keptRemoval})
 }
 
-func (ch *change) putForm(path string, f form) error {
-	ch.keep(f.keep(path, ch.name))
-	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode([]byte(path)))
-}
-
-func (ch *change) endForm(path string) error { return ch.end(bucketForms, path, kept{Kind: keptForm}) }
-
 // end deletes what is in the bucket, if it is there, also from what is kept beside the database.
 func (ch *change) end(bucket []byte, path string, k kept) error {
 	if ch.tx.Bucket(bucket).Get([]byte(path)) == nil {
@@ -264,83 +257,4 @@ func (ch *change) end(bucket []byte, path string, k kept) error {
 	k.Path = strconv.QuoteToASCII(path)
 	ch.keep(ended(k))
 	return ch.tx.Bucket(bucket).Delete([]byte(path))
-}
-
-// form is an entry of its bucket: uploads to the object of the path were signed for.
-type form struct {
-	destination uint64
-	until       int64 // when the last of them expires, in nanoseconds since 1970
-}
-
-// encode is the form sealed under its path.
-func (f form) encode(path []byte) []byte {
-	return seal(path, binary.AppendVarint(binary.AppendUvarint(nil, f.destination), f.until))
-}
-
-func getForm(tx *bolt.Tx, path string) (form, error) {
-	b := tx.Bucket(bucketForms).Get([]byte(path))
-	if b == nil {
-		return form{}, nil
-	}
-	return decodeForm([]byte(path), b)
-}
-
-func decodeForm(path, b []byte) (form, error) {
-	body, ok := unseal(path, b)
-	d := decoder{rest: body}
-	f := form{destination: d.uvarint(), until: d.varint()}
-	if !ok || d.bad || len(d.rest) != 0 {
-		return form{}, fmt.Errorf("%w: a form does not decode", ErrDamaged)
-	}
-	return f, nil
-}
-
-// SignForm records that somebody may upload the object of the path until then, which makes it this daemon's own. It has
-// to be durable before the form is given away. An object that was deleted is wanted again.
-func (q *Queue) SignForm(path codestory.Path, until time.Time) error {
-	return q.commit(func(ch *change) error {
-		old, err := getForm(ch.tx, string(path))
-		if err != nil {
-			return err
-		}
-		next := form{destination: ch.destination, until: nanoseconds(until)}
-		if old.destination == next.destination {
-			next.until = max(next.until, old.until)
-		}
-		return errors.Join(ch.putForm(string(path), next), ch.endRemoval(string(path)))
-	})
-}
-
-// FormSigned reports whether somebody may be uploading the object of the path.
-func (q *Queue) FormSigned(path codestory.Path) (signed bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
-		f, err := getForm(tx, string(path))
-		signed = f.destination == q.destination && f.destination != 0 && f.until > time.Now().UnixNano()
-		return err
-	})
-	return signed, err
-}
-
-// replacedByForm is why a file on this machine is not uploaded after another one was posted in its place.
-const replacedByForm = "an uploaded file has taken its place in the store"
-
-// Received records an object that was posted by a form. A file of that name on this machine stays, and is ignored until
-// it changes.
-func (q *Queue) Received(path codestory.Path, object Stored) error {
-	now := time.Now().Round(0)
-	return q.commit(func(ch *change) error {
-		old, had, err := getRecord(ch.tx, string(path))
-		if err != nil {
-			return err
-		}
-		generation := old.generation + 1
-		next := record{state: stateSynced, generation: generation, stored: object.record(ch.destination, generation, now)}
-		if old.version != (codestory.Version{}) {
-			next.state, next.version, next.since, next.reason = stateIgnored, old.version, now.UnixNano(), replacedByForm
-		}
-		if err := ch.put(string(path), old, had, next); err != nil {
-			return err
-		}
-		return errors.Join(ch.overtaken(string(path)), ch.noteStory(path.Story(), nil, now))
-	})
 }
