@@ -12,18 +12,20 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// maxCopy is the largest object that S3 copies with one request, in bytes.
-const maxCopy = 5 << 30
+// maxCopy is the largest object that is copied, in bytes. S3 would take 5 GiB with one request; but MinIO says nothing
+// until it is done, which for so much can look like a connection that is dead, and what we put has no MD5 from here on,
+// so that the copy would have to be read back.
+const maxCopy = readAheadUpTo
 
 // Copy implements remote.Copier by one request, which names the ETag of what is to be copied, and a HEAD of what came
-// of it. Content type and metadata come along. An object of more than 5 GiB cannot be copied so.
+// of it. Content type and metadata come along. An object of more than 1 GiB is not copied.
 func (s *Store) Copy(ctx context.Context, from remote.Object, to string) (remote.Object, error) {
 	doing := "copy " + from.Key + " to " + to
 	if err := storable(to, from.Size); err != nil {
 		return remote.Object{}, err
 	}
 	if from.Size > maxCopy {
-		return remote.Object{}, fmt.Errorf("%s: %w: it has %d bytes, and S3 copies up to 5 GiB", doing, errors.ErrUnsupported, from.Size)
+		return remote.Object{}, fmt.Errorf("%s: %w: it has %d bytes, and up to 1 GiB are copied", doing, errors.ErrUnsupported, from.Size)
 	}
 	if from.ETag == "" {
 		return remote.Object{}, fmt.Errorf("%s: %w: no ETag says which version is meant", doing, errors.ErrUnsupported)

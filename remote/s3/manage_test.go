@@ -178,7 +178,7 @@ func copyOfParts(t *testing.T, server *remotetest.Server) {
 	}
 	object.Size = maxCopy + 1
 	if _, err := store.Copy(t.Context(), object, key+".copy"); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("of more than 5 GiB: %v", err)
+		t.Errorf("of more than 1 GiB: %v", err)
 	}
 }
 
