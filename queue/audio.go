@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // What was read of a file of sound is kept beside its record, with the version that it is of. It can be read again at any
 // time: so an entry that is damaged counts as none, and the buckets are made when they are first needed.
 var (
-	bucketAudio  = []byte("audio")  // path → soundEntry as JSON, sealed
+	bucketAudio  = []byte("audio")  // path → soundEntry, sealed
 	bucketFaulty = []byte("faulty") // path → ""; those with faults
 )
 
@@ -25,29 +26,55 @@ type Sound struct {
 	At      time.Time // when it was read
 }
 
+// soundEntry begins with what the file is told by, so that it is quick to see whether a file was read.
 type soundEntry struct {
-	Generation uint64            `json:"generation"`
-	Version    codestory.Version `json:"version"`
-	At         time.Time         `json:"at"`
-	Audio      codestory.Audio   `json:"audio"`
+	generation uint64
+	version    codestory.Version
+	at         time.Time
+	audio      codestory.Audio // as JSON
 }
 
 // of reports whether the entry is of what the record means: the file here, or its object where the file is gone.
 func (e soundEntry) of(r record) bool {
 	if r.version == (codestory.Version{}) {
-		return r.stored.destination != 0 && e.Generation == r.stored.generation && e.Version.Size == r.stored.size
+		return r.stored.destination != 0 && e.generation == r.stored.generation && e.version.Size == r.stored.size
 	}
-	return e.Version == r.version
+	return e.version == r.version
 }
 
-// getSound is the entry of the path; false where there is none that can be read.
-func getSound(tx *bolt.Tx, path []byte) (e soundEntry, ok bool) {
+func (e soundEntry) encode() ([]byte, error) {
+	b := binary.AppendUvarint(nil, e.generation)
+	b = binary.AppendVarint(b, e.version.Size)
+	b = binary.AppendVarint(b, e.version.ModTime)
+	b = binary.AppendVarint(b, e.version.ChangeTime)
+	b = binary.AppendUvarint(b, e.version.Inode)
+	b = binary.AppendVarint(b, e.at.UnixNano())
+	text, err := json.Marshal(e.audio)
+	return append(b, text...), err
+}
+
+// getSound is the entry of the path, without its audio, which is the text; false where there is none that can be read.
+func getSound(tx *bolt.Tx, path []byte) (e soundEntry, text []byte, ok bool) {
 	bucket := tx.Bucket(bucketAudio)
 	if bucket == nil {
-		return soundEntry{}, false
+		return soundEntry{}, nil, false
 	}
 	b, ok := unseal(path, bucket.Get(path))
-	return e, ok && json.Unmarshal(b, &e) == nil
+	if !ok {
+		return soundEntry{}, nil, false
+	}
+	d := decoder{rest: b}
+	e.generation = d.uvarint()
+	e.version = codestory.Version{Size: d.varint(), ModTime: d.varint(), ChangeTime: d.varint(), Inode: d.uvarint()}
+	e.at = unixTime(d.varint())
+	return e, d.rest, !d.bad
+}
+
+// soundOf is the entry of the path with its audio, where it is of the record.
+func soundOf(tx *bolt.Tx, path []byte, r record) (e soundEntry, ok bool) {
+	e, text, ok := getSound(tx, path)
+	ok = ok && e.of(r) && json.Unmarshal(text, &e.audio) == nil
+	return e, ok
 }
 
 // SaveSounds keeps what was read. Of a version that is not the present one any more nothing is kept.
@@ -70,7 +97,7 @@ func (ch *change) saveSound(s Sound) error {
 	if err != nil || !ok || r.version != s.Version {
 		return err
 	}
-	b, err := json.Marshal(soundEntry{r.generation, s.Version, s.At, s.Audio})
+	b, err := soundEntry{r.generation, s.Version, s.At, s.Audio}.encode()
 	if err != nil {
 		return err
 	}
@@ -118,8 +145,8 @@ func (q *Queue) Sounds(id codestory.StoryID) (map[codestory.Path]codestory.Audio
 			if err != nil {
 				return err
 			}
-			if e, read := getSound(tx, k); ok && read && e.of(r) {
-				sounds[codestory.Path(k)] = e.Audio
+			if e, read := soundOf(tx, k, r); ok && read {
+				sounds[codestory.Path(k)] = e.audio
 			}
 		}
 		return nil
@@ -148,7 +175,7 @@ func (q *Queue) Unread(after string, limit int, wanted func(path string) bool) (
 			if r.version == (codestory.Version{}) || r.state == stateSettling || !wanted(next) {
 				continue
 			}
-			if e, read := getSound(tx, k); !read || !e.of(r) {
+			if e, _, read := getSound(tx, k); !read || !e.of(r) {
 				unread = append(unread, Change{Path: next, Version: r.version})
 			}
 		}
@@ -171,14 +198,14 @@ func (q *Queue) Faulty(limit int) (faulty []Sound, more bool, err error) {
 			if err != nil {
 				return err
 			}
-			e, read := getSound(tx, k)
-			if !ok || !read || !e.of(r) {
+			e, read := soundOf(tx, k, r)
+			if !ok || !read {
 				continue
 			}
 			if more = len(faulty) == limit; more {
 				return nil
 			}
-			faulty = append(faulty, Sound{codestory.Path(k), e.Version, e.Audio, e.At})
+			faulty = append(faulty, Sound{codestory.Path(k), e.version, e.audio, e.at})
 		}
 		return nil
 	})
