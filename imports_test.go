@@ -82,7 +82,7 @@ var libraries = map[string]allowed{
 	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency",
 		"remote/remotetest/peers"}, tests: []string{"cmd/codestoryd"}},
 	"github.com/mmcdole/gofeed":               {tests: []string{"api", "api/feed", "cmd/codestoryd"}}, // a parser of another house
-	"github.com/pkg/sftp":                     {tests: []string{"remote/rclone"}},   // a server for its backends
+	"github.com/pkg/sftp":                     {tests: []string{"remote/rclone"}},                     // a server for its backends
 	"github.com/prometheus/client_golang/...": {code: []string{"api"}},
 	"github.com/rclone/rclone/...":            {code: []string{"remote/rclone"}},
 	"github.com/rclone/rclone/fs":             {code: []string{"cmd/codestoryd"}}, // the syntax of --bwlimit
