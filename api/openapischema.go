@@ -10,12 +10,16 @@ import (
 
 // params are the parameters of queries, by name.
 var params = map[string]object{
+	"at":         {"type": "integer", "minimum": 0}, // milliseconds
+	"bytes":      {"type": "integer", "minimum": 1},
 	"challenge":  {"type": "string", "maxLength": maxChallenge},
+	"chapter":    {"type": "integer", "minimum": 1},
 	"cursor":     {"type": "string"},
 	"download":   {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"exp":        {"type": "integer"},
 	"expires_in": {"type": "integer", "minimum": 1, "maximum": maxExpires, "default": defaultExpires},
 	"filename":   {"type": "string"},
+	"from":       {"type": "integer", "minimum": 0},
 	"ignored":    {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"k":          {"type": "string"},
 	"limit":      {"type": "integer", "minimum": 1},
