@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"crypto/md5"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,8 +29,8 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if src.Size() > s.sizes.partsAbove {
 		return s.putInParts(ctx, key, src, opts)
 	}
-	crc := minio.ChecksumCRC64NVME.Hasher()
-	body := remote.NewBody(src, crc, opts.Meter())
+	sums := s.newSums()
+	body := remote.NewBody(src, sums, opts.Meter())
 	defer body.Close()
 	info, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
@@ -47,7 +46,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if !body.Complete() || info.ETag == "" {
 		return remote.Object{}, s.fail(ctx, "put "+key, &foreignError{status: "200 OK, without an ETag of what was sent"})
 	}
-	if err := s.prove(ctx, key, info, body, crc.Sum(nil)); err != nil {
+	if err := s.prove(ctx, key, info, body, sums); err != nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, err)
 	}
 	return remote.Object{
@@ -85,17 +84,17 @@ func (s *Store) send(ctx context.Context, key string, body *remote.Body, size in
 }
 
 // prove returns nil where the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the
-// server encrypts it with a key of a KMS: then it is just as long and means nothing. AWS answers with a CRC of its own
-// making in any case, and anybody else is asked for the content.
-func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, body *remote.Body, crc []byte) error {
-	switch {
-	case strings.EqualFold(info.ETag, body.Sum()):
+// server encrypts it with a key of a KMS, or keeps it in a directory bucket: then it is just as long and means nothing.
+// AWS answers with a checksum of its own making in any case, and who does not is asked for the content.
+func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, body *remote.Body, sums *sums) error {
+	if strings.EqualFold(info.ETag, body.Sum()) {
 		return nil
-	case info.ChecksumCRC64NVME == base64.StdEncoding.EncodeToString(crc):
-		return nil
-	case info.ChecksumCRC64NVME != "":
-		return fmt.Errorf("the server has a CRC64NVME of %s, what was sent has %s", info.ChecksumCRC64NVME,
-			base64.StdEncoding.EncodeToString(crc))
+	}
+	if proved, err := sums.agree(info); proved || err != nil {
+		return err
+	}
+	if info.ChecksumSHA256 != "" {
+		s.answersSHA.Store(true)
 	}
 	sum, err := s.digest(ctx, key, info.ETag)
 	if err != nil {

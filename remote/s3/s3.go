@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -68,6 +69,8 @@ type Store struct {
 	links     *minio.Client // signs for the endpoint that players use; sends nothing
 	recent    recent        // links
 	transport *transport
+
+	answersSHA atomic.Bool // the server was seen to answer a PUT with a SHA-256, and no CRC
 }
 
 var (
