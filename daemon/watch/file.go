@@ -22,14 +22,15 @@ type File struct {
 // version, or where somebody has it open for writing; else as with Stat.
 //
 // Two writes in one tick of the clock that stamps files leave the same times. So the file is opened only once that
-// clock has moved on from v: whatever is written after that shows in Check.
+// clock has moved on from v, unless each change gets a time of its own: whatever is written after that shows in Check.
 func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory.Version) (*File, error) {
-	if !awaitTick(ctx, v.ChangeTime) {
-		return nil, ctx.Err()
-	}
 	f, err := t.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	if !stampsDiffer(f.file) && !awaitTick(ctx, v.ChangeTime) {
+		_ = f.Close()
+		return nil, ctx.Err()
 	}
 	answer, info, err := writersOf(f.file)
 	switch {

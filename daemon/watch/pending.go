@@ -48,6 +48,7 @@ type pendingFile struct {
 	rule    rule
 	version codestory.Version
 	since   time.Time // when version, or an event, was first seen; zero until a version was
+	looked  time.Time // when it was taken to be looked at last
 	due     time.Time // when to look again
 	delay   time.Duration
 	reason  string // why it is not finished, for people; "" while that is a matter of moments
@@ -125,13 +126,21 @@ func (p *pending) touched(f *pendingFile) {
 	}
 	soon := now.Add(p.settle)
 	if f.rule == byWriters {
-		soon = now.Add(shortestProbe(now.Sub(f.began)))
+		soon = f.soonest(now)
 	}
 	if f.index >= 0 && f.due.After(soon) {
 		f.due = soon
 		heap.Fix(&p.heap, f.index)
 		signal(p.wake)
 	}
+}
+
+// soonest is when the file may be probed again: after an event at once, but for one that is being written not each time.
+func (f *pendingFile) soonest(now time.Time) time.Time {
+	if next := f.looked.Add(shortestProbe(now.Sub(f.began))); next.After(now) {
+		return next
+	}
+	return now
 }
 
 // quiet reports whether the file's own times say that it has not changed for that long. A time in the future, or no
@@ -169,6 +178,7 @@ func (p *pending) take(limit int) (looks []look, wait time.Duration) {
 	now := time.Now()
 	for len(p.heap) > 0 && len(looks) < limit && !p.heap[0].due.After(now) {
 		f := heap.Pop(&p.heap).(*pendingFile)
+		f.looked = now
 		looks = append(looks, look{
 			file: f, name: f.name, began: f.began, rule: f.rule, version: f.version, since: f.since, delay: f.delay,
 			touches: f.touches, recheck: f.rechecks > 0,
@@ -195,7 +205,7 @@ func (p *pending) putBack(l look, wait time.Duration, reason string) {
 	now := time.Now()
 	switch {
 	case wait > 0 && touched && f.rule == byWriters:
-		f.due = now.Add(min(wait, shortestProbe(now.Sub(f.began))))
+		f.due = f.soonest(now)
 	case wait > 0:
 		f.due = now.Add(wait)
 	default:

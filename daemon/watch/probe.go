@@ -21,8 +21,8 @@ const (
 // so a file that is held open is probed again soon after each event, and more and more rarely when none comes. What a
 // probe costs is some system calls.
 const (
-	// firstProbe is the time to the next probe of a file that is new: most are written in one go.
-	firstProbe = 250 * time.Microsecond
+	// firstProbe is the least time between two probes of a file that is new: most are written in one go.
+	firstProbe = 50 * time.Microsecond
 	// steadyProbe is the same for one that has been written to for long.
 	steadyProbe = 10 * time.Millisecond
 	// lastProbe is how long the pause of a writer may make the time to the next probe.

@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,4 +15,38 @@ func stampNow() int64 {
 		return time.Now().UnixNano()
 	}
 	return ts.Nano()
+}
+
+// multigrain are the file systems that stamp a change with a time of its own if the file was looked at since the last
+// one, from Linux 6.13 on (filesystems/multigrain-ts in the kernel's documentation).
+var multigrain = map[uint32]bool{
+	unix.BTRFS_SUPER_MAGIC: true,
+	unix.EXT4_SUPER_MAGIC:  true,
+	unix.TMPFS_MAGIC:       true,
+	unix.XFS_SUPER_MAGIC:   true,
+}
+
+// stampsDiffer reports whether a change of f after a look at it never leaves the change time that was seen.
+func stampsDiffer(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var fs unix.Statfs_t
+	var statErr error
+	err = raw.Control(func(fd uintptr) { statErr = unix.Fstatfs(int(fd), &fs) })
+	if err != nil || statErr != nil || !multigrain[uint32(fs.Type)] {
+		return false
+	}
+	var system unix.Utsname
+	if err := unix.Uname(&system); err != nil {
+		return false
+	}
+	return multigrainKernel(unix.ByteSliceToString(system.Release[:]))
+}
+
+func multigrainKernel(release string) bool {
+	var major, minor int
+	n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor)
+	return n == 2 && (major > 6 || major == 6 && minor >= 13)
 }
