@@ -32,7 +32,8 @@ type Content struct {
 // reading fails with an error that wraps ErrChanged. It is used by one goroutine at a time.
 type Body interface {
 	// Range begins to read length bytes, at least 1, from offset on, all within the version's size. A reader that
-	// ends early says so with an error that is not io.EOF. It is good until the next Range or Close.
+	// ends early says so with an error that is not io.EOF. It is good until the next Range or Close. One that is an
+	// io.WriterTo begins to write once it has something to.
 	Range(offset, length int64) (io.Reader, error)
 	io.Closer
 }

@@ -63,7 +63,7 @@ type changingBody struct {
 
 func (b changingBody) Range(offset, length int64) (io.Reader, error) {
 	r, err := b.bytesBody.Range(offset, min(length, b.at))
-	return io.MultiReader(r, failingReader{}), err
+	return struct{ io.Reader }{io.MultiReader(r, failingReader{})}, err
 }
 
 type failingReader struct{}

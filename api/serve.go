@@ -150,10 +150,8 @@ func serveParts(w http.ResponseWriter, r *http.Request, content *codestory.Conte
 		return nil
 	}
 	answer := &lateWriter{ResponseWriter: w, status: l.status}
-	buffer := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buffer)
 	for _, p := range l.parts {
-		if err := writePart(answer, p, content, buffer[:]); err != nil && answer.began {
+		if err := writePart(answer, p, content); err != nil && answer.began {
 			panic(http.ErrAbortHandler)
 		} else if err != nil {
 			return err
@@ -168,7 +166,7 @@ const bufferSize = 128 << 10
 // buffers hold what is on its way from a file to a player: one for each answer under way.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-func writePart(w io.Writer, p part, content *codestory.Content, buffer []byte) error {
+func writePart(w io.Writer, p part, content *codestory.Content) error {
 	if p.length == 0 {
 		_, err := io.WriteString(w, p.text)
 		return err
@@ -177,7 +175,13 @@ func writePart(w io.Writer, p part, content *codestory.Content, buffer []byte) e
 	if err != nil {
 		return err
 	}
-	text := p.text
+	if whole, ok := body.(io.WriterTo); ok && p.text == "" {
+		_, err := whole.WriteTo(w)
+		return err
+	}
+	shared := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(shared)
+	buffer, text := shared[:], p.text
 	for left := p.length; left > 0; {
 		n, err := body.Read(buffer[:min(left, int64(len(buffer)))])
 		left -= int64(n)
@@ -217,4 +221,10 @@ func (w *lateWriter) Write(b []byte) (int, error) {
 	}
 	w.begin()
 	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom leaves the copying to the connection, which may have a way of its own.
+func (w *lateWriter) ReadFrom(src io.Reader) (int64, error) {
+	w.begin()
+	return io.Copy(w.ResponseWriter, src)
 }

@@ -60,3 +60,10 @@ func (r *fileRange) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// WriteTo writes what is left.
+func (r *fileRange) WriteTo(w io.Writer) (int64, error) {
+	n, err := r.file.WriteRange(w, r.offset, r.end-r.offset)
+	r.offset += n
+	return n, err
+}

@@ -25,7 +25,8 @@ type Tree struct {
 	dir string   // where path leads: absolute, without symlinks
 	is  identity // of the directory there
 
-	handles handles
+	handles   handles
+	snapshots snapshots
 }
 
 // identity tells a directory from another one that was given its inode number after it was removed.
