@@ -71,6 +71,8 @@ var (
 	ErrChanged = errors.New("the file changed while it was read")
 	// ErrUnavailable: the store cannot be asked at the moment, so nothing is known.
 	ErrUnavailable = errors.New("storage temporarily unavailable")
+	// ErrDiskFull: there is no room left where the daemon keeps its data.
+	ErrDiskFull = errors.New("the disk is full")
 	// ErrCursor: a paging cursor that was not made here.
 	ErrCursor = errors.New("not a cursor of this list")
 	// ErrNoLinks: the store cannot make links; the daemon serves the bytes itself.

@@ -56,7 +56,7 @@ var arrows = map[string]allowed{
 		tests: []string{"queue/queuetest", "remote/remotetest"},
 	},
 	"daemon/access":     {code: []string{".", "daemon/atomicfile"}},
-	"daemon/atomicfile": {},
+	"daemon/atomicfile": {code: []string{"."}},
 	"daemon/jwt":        {code: []string{".", "daemon/atomicfile"}},
 	"daemon/audio":      {code: []string{"."}},
 	"daemon/watch":      {code: []string{"."}, tests: []string{"remote"}},

@@ -36,6 +36,8 @@ var (
 	errChanging    = newProblem(http.StatusServiceUnavailable, "file_changing", "the file is being written: ask again")
 	errNotOurs     = newProblem(http.StatusConflict, "not_ours",
 		"all of this story was stored by another program, whose objects this daemon does not delete: use that program, or an S3 client")
+	errDiskFull = newProblem(http.StatusInsufficientStorage, "disk_full",
+		"the disk with the daemon's data directory is full: make room there, and ask again")
 	errCursor = badRequest("invalid_cursor", "cursor is not a next_cursor of this list: start again without it")
 )
 
@@ -57,6 +59,8 @@ func problemOf(err error) (p *Problem, internal bool) {
 		return errChanging, false
 	case errors.Is(err, codestory.ErrNotOurs):
 		return errNotOurs, false
+	case errors.Is(err, codestory.ErrDiskFull):
+		return errDiskFull, false
 	case errors.Is(err, codestory.ErrCursor):
 		return errCursor, false
 	default:

@@ -11,10 +11,11 @@ import (
 const (
 	tendEvery    = 5 * time.Second
 	compactEvery = time.Minute
-	checkFirst   = time.Minute    // after the start, where the database was too large to be checked then
-	checkEvery   = 24 * time.Hour // since pages may go bad on the disk
-	checkBusy    = time.Hour      // that a check waits for uploads to end, which it might hold up
-	rebuildGap   = time.Minute    // between one damage and the next: a disk that is broken is not written full
+	checkFirst   = time.Minute      // after the start, where the database was too large to be checked then
+	checkEvery   = 24 * time.Hour   // since pages may go bad on the disk
+	checkBusy    = time.Hour        // that a check waits for uploads to end, which it might hold up
+	rescanAfter  = 10 * time.Second // a rebuilt database: for what was handed on a moment before, and is not looked at at once
+	rebuildGap   = time.Minute      // between one damage and the next: a disk that is broken is not written full
 )
 
 // tend looks after the database until ctx ends: rebuilds it where it is damaged, looks whether it can be written again
@@ -31,6 +32,7 @@ func (d *Daemon) tend(ctx context.Context) {
 	}
 	compactAt := time.Now()
 	var rebuilt time.Time
+	again := false // the directory is to be scanned
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,11 +40,19 @@ func (d *Daemon) tend(ctx context.Context) {
 		case <-d.queue.Damaged():
 			sleep(ctx, time.Until(rebuilt.Add(rebuildGap)))
 			d.rebuild(ctx)
-			rebuilt = time.Now()
+			rebuilt, again = time.Now(), true
 			continue
 		case <-tick.C:
 		}
+		if again && time.Since(rebuilt) > rescanAfter {
+			d.watcher.Rescan()
+			again = false
+		}
 		d.probe()
+		if touched, err := d.queue.Touched(); touched && err == nil {
+			d.log.Warn("somebody else has written to the database: it is checked", "path", d.queue.Path())
+			checkAt = time.Time{}
+		}
 		now, idle := time.Now(), !d.anythingWaits()
 		if late := now.Sub(checkAt); late >= 0 && idle || late >= checkBusy {
 			checkAt = now.Add(checkEvery)
@@ -64,7 +74,10 @@ func (d *Daemon) probe() {
 	if err == nil && len(d.database.list()) == 0 {
 		return
 	}
-	if d.queue.Probe() == nil {
+	if d.queue.Probe() != nil {
+		return
+	}
+	if err, _ := d.queue.Trouble(); err == nil {
 		d.database.clear()
 	}
 }
@@ -98,6 +111,10 @@ func (d *Daemon) rebuild(ctx context.Context) {
 }
 
 func (d *Daemon) reportRebuilt(r *queue.Rebuilt) {
+	if r == nil || !r.Now { // another was put in its place
+		d.log.Warn("the database was replaced under the daemon, which goes on with the one that is there")
+		return
+	}
 	if r.Aside == "" {
 		d.log.Warn("the database was gone, and is made anew from the output directory and the store", "unread", r.Unread)
 		return

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ func (t *databaseTrouble) list() []codestory.Problem {
 func (d *Daemon) databaseProblems() []codestory.Problem {
 	problems := DatabaseProblems(d.queue)
 	err, since := d.queue.Trouble()
-	if err == nil || !isDiskFull(err) {
+	if !errors.Is(err, codestory.ErrDiskFull) {
 		return append(problems, d.database.list()...)
 	}
 	return append(problems, codestory.Problem{Code: "disk_full", Since: since, Message: fmt.Sprintf(

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -52,6 +53,32 @@ func (q *Queue) Check() error {
 
 // errOverwritten: two transactions were committed before the meta page of the one that is looked at could be read.
 var errOverwritten = errors.New("the database was written to while it was checked")
+
+// look is the database file as it was at some time.
+type look struct {
+	modified time.Time
+	writes   int
+}
+
+// Touched reports whether somebody else has written to the file since the last call, as far as its time tells: a Check
+// is due then. One that was removed, or replaced by another, is damage.
+func (q *Queue) Touched() (bool, error) {
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	if q.broken != nil {
+		return false, q.broken
+	}
+	info, err := q.file.Stat()
+	if err != nil {
+		return false, fmt.Errorf("looking at the database: %w", err)
+	}
+	if !isAt(q.file, q.path) {
+		return true, q.noticed(fmt.Errorf("%w: %s was removed, or replaced, while it was in use", ErrDamaged, q.path))
+	}
+	before := q.looked
+	q.looked = look{info.ModTime(), q.writes}
+	return before != look{} && before.writes == q.writes && !before.modified.Equal(info.ModTime()), nil
+}
 
 // places sums up entries of indexes, in any order: two sums of the same entries are the same, and others are not.
 type places struct {

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/codestory/codestoryd/daemon/atomicfile"
 )
 
 // call is one change that waits to be committed.
@@ -64,6 +66,7 @@ func (q *Queue) transact(batch []*call) error {
 	if q.broken != nil {
 		return q.broken
 	}
+	q.writes++
 	var ch change
 	var refused error // by a call, for a reason of its own
 	err := guard(func() error {
@@ -78,7 +81,7 @@ func (q *Queue) transact(batch []*call) error {
 		})
 	})
 	if err != nil {
-		err = fmt.Errorf("writing the database: %w", err)
+		err = fmt.Errorf("writing the database: %w", atomicfile.Explain(err))
 		if errors.Is(err, ErrDamaged) {
 			q.broken = err
 		} else if refused == nil {
@@ -86,7 +89,7 @@ func (q *Queue) transact(batch []*call) error {
 		}
 		return q.noticed(err)
 	}
-	q.trouble.clear()
+	q.recovered()
 	q.tell(ch)
 	q.mu.Lock()
 	defer q.mu.Unlock()

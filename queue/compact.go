@@ -88,5 +88,6 @@ func (q *Queue) swapFor(db *bolt.DB, file *os.File, copied string) error {
 	}
 	old := q.db
 	q.db, q.file = db, file
+	q.writes++
 	return errors.Join(atomicfile.SyncDir(filepath.Dir(q.path)), old.Close())
 }

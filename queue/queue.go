@@ -104,6 +104,9 @@ type Queue struct {
 	writer  sync.Mutex // held for a write transaction
 	kept    keptFile   // guarded by writer
 	broken  error      // the damage that a write transaction met; guarded by writer
+	inPlace bool       // a damaged database is still to be set aside; guarded by writer
+	writes  int        // transactions that were begun; guarded by writer
+	looked  look       // by Touched; guarded by writer
 	pending struct {
 		sync.Mutex
 		calls []*call
@@ -127,7 +130,12 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second
 	}
-	q, err := open(path, destination, opts, nil)
+	return openOrRebuild(path, destination, opts, nil)
+}
+
+// openOrRebuild is Open; lost is what Rebuilt is to say of a database that was set aside before.
+func openOrRebuild(path, destination string, opts Options, lost *Rebuilt) (*Queue, error) {
+	q, err := open(path, destination, opts, lost)
 	if !opts.Rebuild || opts.ReadOnly || !errors.Is(err, ErrDamaged) {
 		return q, err
 	}
@@ -138,7 +146,7 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 	return open(path, destination, opts, lost)
 }
 
-// open is Open once; lost is what Rebuilt is to say of a database that was set aside for this one.
+// open opens what is there, and sets nothing aside.
 func open(path, destination string, opts Options, lost *Rebuilt) (*Queue, error) {
 	q := &Queue{
 		path:    path,

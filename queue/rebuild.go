@@ -69,14 +69,21 @@ func (q *Queue) Rebuild() error {
 	defer q.writer.Unlock()
 	q.swap.Lock()
 	defer q.swap.Unlock()
-	q.kept.close()
-	_ = q.closeDatabase() // it is lost anyway
-	q.db, q.broken = nil, damage
-	lost, err := setAside(q.path, damage)
-	if err != nil {
-		return err
+	if q.db != nil {
+		q.inPlace = isAt(q.file, q.path)
+		q.kept.close()
+		_ = q.closeDatabase() // it is lost anyway
+		q.db, q.broken = nil, damage
 	}
-	fresh, err := open(q.path, q.name, Options{Timeout: time.Second}, lost)
+	var lost *Rebuilt
+	if q.inPlace {
+		var err error
+		if lost, err = setAside(q.path, damage); err != nil {
+			return err
+		}
+		q.inPlace = false
+	}
+	fresh, err := openOrRebuild(q.path, q.name, Options{Timeout: time.Second, Rebuild: true}, lost)
 	if err != nil {
 		return err
 	}

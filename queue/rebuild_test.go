@@ -147,6 +147,64 @@ func TestRebuildGone(t *testing.T) {
 	stillAsked(t, q)
 }
 
+// TestRebuildInUse: a database that is damaged, removed or replaced while it is open is noticed by its time and rebuilt
+// under its users. A claim from before ends in nothing, and its path is not claimed again before that.
+func TestRebuildInUse(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(t *testing.T, path string){
+		"noise": func(t *testing.T, path string) {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			must(t, err)
+			_, err = f.WriteAt(make([]byte, pageSize), 0)
+			later := time.Now().Add(time.Second) // than the grain of a file's time
+			must(t, errors.Join(err, f.Close(), os.Chtimes(path, later, later)))
+		},
+		"removed": func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"replaced": func(t *testing.T, path string) {
+			other := filepath.Join(t.TempDir(), "other.db")
+			must(t, os.WriteFile(other, []byte("noise"), 0o600))
+			must(t, os.Rename(other, path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := asked(t)
+			q := rebuild(t, path)
+			must(t, q.SetPaused(false))
+			c := next(t, q)
+			must(t, q.SetPaused(true))
+			if touched, err := q.Touched(); touched || err != nil {
+				t.Errorf("touched by nobody: %t, %v", touched, err)
+			}
+			harm(t, path)
+			if touched, _ := q.Touched(); !touched {
+				t.Error("it was not noticed")
+			}
+			if err := q.Check(); name == "noise" && !errors.Is(err, queue.ErrDamaged) {
+				t.Errorf("the check found %v", err)
+			}
+			<-q.Damaged()
+			must(t, q.Rebuild())
+			if r := q.Rebuilt(); r == nil || !r.Now || (r.Aside == "") != (name == "removed") {
+				t.Errorf("%+v", r)
+			}
+			must(t, q.SetPaused(false))
+			enqueue(t, q, change(codestory.ChapterPath(storyA, 2), 1, 20), change(codestory.ChapterPath(storyB, 1), 2, 31))
+			if other := next(t, q); other.Path == c.Path {
+				t.Errorf("%s is claimed twice", c.Path)
+			} else {
+				other.Release()
+			}
+			must(t, c.Done(put(1, c.Version.Size)))
+			if f := file(t, q, c.Path); f.State != codestory.Queued {
+				t.Errorf("the old claim made it %s", f.State)
+			}
+			must(t, q.SetPaused(true))
+			stillAsked(t, q)
+		})
+	}
+}
+
 // TestRebuildTwice: the second time loses no more than the first.
 func TestRebuildTwice(t *testing.T) {
 	t.Parallel()

@@ -2,8 +2,11 @@ package queue
 
 import (
 	"errors"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/codestory/codestoryd"
 )
 
 // trouble is why the database cannot be written at the moment, as on a full disk.
@@ -28,8 +31,24 @@ func (t *trouble) clear() {
 	t.err = nil
 }
 
-// Trouble is why the last write failed, and since when none succeeds; nil while all is well. Nothing is lost by it: what
-// could not be written was not acknowledged.
+// enoughRoom is how many bytes of a disk have to be free before it counts as not full any more. A small write may
+// succeed in what the database has free itself, and the next one fail.
+const enoughRoom = 1 << 20
+
+// recovered ends the trouble after a write that succeeded.
+func (q *Queue) recovered() {
+	err, _ := q.Trouble()
+	if err == nil {
+		return
+	}
+	if room, known := room(filepath.Dir(q.path)); errors.Is(err, codestory.ErrDiskFull) && known && room < enoughRoom {
+		return
+	}
+	q.trouble.clear()
+}
+
+// Trouble is why writes fail, and since when; nil while all is well. Nothing is lost by it: what could not be written was
+// not acknowledged.
 func (q *Queue) Trouble() (err error, since time.Time) {
 	q.trouble.mu.Lock()
 	defer q.trouble.mu.Unlock()

@@ -22,6 +22,7 @@ type door struct {
 	local   *url.URL     // reaches it from this machine
 	public  *url.URL     // players' links begin with it
 	warning []codestory.Problem
+	told    announcement
 	log     *slog.Logger
 }
 
@@ -71,10 +72,11 @@ func (d *door) host() string {
 func (d *door) close() { _ = d.Close() }
 
 func (d *door) problems() []codestory.Problem {
+	problems := append(d.told.problems(), d.warning...)
 	if d.cert == nil {
-		return d.warning
+		return problems
 	}
-	return append(d.cert.problems(), d.warning...)
+	return append(d.cert.problems(), problems...)
 }
 
 // announce tells the commands where the daemon is, and again whenever its certificate is another.
@@ -93,7 +95,8 @@ func (d *door) announce(dataDir string, started time.Time) error {
 			}
 		}
 	}
-	return write()
+	d.told.write, d.told.log = write, d.log
+	return d.told.begin()
 }
 
 // serve serves until the server is told to stop.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api/client"
 	"github.com/codestory/codestoryd/daemon/access"
 	"github.com/codestory/codestoryd/daemon/atomicfile"
@@ -41,7 +42,22 @@ func writeInstance(dataDir string, i instance) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dataDir, instanceFile), append(b, '\n'), 0o600)
+	b = append(b, '\n')
+	err = atomicfile.Write(filepath.Join(dataDir, instanceFile), b, 0o600)
+	if errors.Is(err, codestory.ErrDiskFull) && overwrite(filepath.Join(dataDir, instanceFile), b) == nil {
+		return nil
+	}
+	return err
+}
+
+// overwrite writes to the place on the disk that the file has already, for one that has no room for another.
+func overwrite(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Truncate(int64(len(b))), f.Close())
 }
 
 func removeInstance(dataDir string) error {

@@ -99,6 +99,7 @@ func (p *program) runDaemon(c config) (err error) {
 		d.Upload,
 		func(soft, _ context.Context) error { return d.Listen(soft) },
 		identity.run,
+		func(soft, _ context.Context) error { return door.told.run(soft) },
 		serveHTTP(door, api.NewServer(handler), ready),
 	)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/codestory/codestoryd"
 )
 
 // Write replaces the file, or makes it, with the rights of perm whatever it had before, and returns once that is on
@@ -14,13 +16,13 @@ import (
 func Write(path string, data []byte, perm os.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", path, Explain(err))
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close()
 			_ = os.Remove(f.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
+			err = fmt.Errorf("writing %s: %w", path, Explain(err))
 		}
 	}()
 	if err := f.Chmod(perm); err != nil && runtime.GOOS != "windows" {
@@ -39,6 +41,14 @@ func Write(path string, data []byte, perm os.FileMode) (err error) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// Explain is err, as codestory.ErrDiskFull where that is what it says.
+func Explain(err error) error {
+	if err != nil && isDiskFull(err) {
+		return fmt.Errorf("%w: %w", codestory.ErrDiskFull, err)
+	}
+	return err
 }
 
 // SyncDir makes a rename in the directory last. Windows cannot sync a directory and has its rename journalled by NTFS.
