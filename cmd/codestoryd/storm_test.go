@@ -19,7 +19,6 @@ import (
 type profile struct {
 	t    *testing.T
 	file string
-	keys string
 }
 
 func newProfile(t *testing.T, server *remotetest.MinIO) *profile {

@@ -124,7 +124,10 @@ func awsAnswers(t *testing.T, access string) *httptest.Server {
 		_ = r.ParseForm()
 		switch {
 		case r.Form.Get("Action") != "":
-			type credentials struct{ AccessKeyId, SecretAccessKey, SessionToken, Expiration string }
+			type credentials struct {
+				AccessKeyID                               string `xml:"AccessKeyId"`
+				SecretAccessKey, SessionToken, Expiration string
+			}
 			type result struct{ Credentials credentials }
 			action := r.Form.Get("Action")
 			w.Header().Set("Content-Type", "text/xml")
