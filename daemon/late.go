@@ -71,6 +71,9 @@ func (d *Daemon) lookAt(ctx context.Context, u queue.Unanswered, known map[strin
 		delete(known, name)
 		return d.queue.ForgetUnanswered(u)
 	}
+	if !u.Here {
+		return nil
+	}
 	l := known[name]
 	if l == nil {
 		l = &late{}

@@ -17,6 +17,7 @@ type Unanswered struct {
 	Path codestory.Path
 	ETag string    // that an object of what was sent has
 	At   time.Time // when it was given up
+	Here bool      // it was sent to the present destination
 }
 
 // unansweredKey is the place of a note. NUL is in no path.
@@ -31,7 +32,7 @@ func (c *Claim) Unanswered(etag string) error {
 	})
 }
 
-// Unanswered lists up to limit notes of this destination, by path, that come after the note after; nil for the first.
+// Unanswered lists up to limit notes, by path, that come after the note after; nil for the first.
 func (q *Queue) Unanswered(after *Unanswered, limit int) (notes []Unanswered, err error) {
 	var from []byte
 	if after != nil {
@@ -46,9 +47,7 @@ func (q *Queue) Unanswered(after *Unanswered, limit int) (notes []Unanswered, er
 			if !ok || d.bad || len(d.rest) != 0 {
 				return fmt.Errorf("%w: a note of an unanswered upload does not decode", ErrDamaged)
 			}
-			if destination == q.destination {
-				notes = append(notes, Unanswered{codestory.Path(path), string(etag), unixTime(at)})
-			}
+			notes = append(notes, Unanswered{codestory.Path(path), string(etag), unixTime(at), destination == q.destination})
 		}
 		return nil
 	})

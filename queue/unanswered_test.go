@@ -29,7 +29,7 @@ func TestUnanswered(t *testing.T) {
 		must(t, next(t, q).Done(put(1, 10)))
 	}
 	found := notes(t, q)
-	if len(found) != 2 || found[0].Path != path || found[0].ETag != "etag of "+string(path) || time.Since(found[0].At) > time.Minute {
+	if len(found) != 2 || found[0].Path != path || found[0].ETag != "etag of "+string(path) || time.Since(found[0].At) > time.Minute || !found[0].Here {
 		t.Errorf("after the uploads were done: %+v", found)
 	}
 	if page, err := q.Unanswered(&found[0], 1); err != nil || len(page) != 1 || page[0] != found[1] {
@@ -42,7 +42,7 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("a note that was renewed is forgotten: %+v", got)
 	}
 	must(t, q.Use("b"))
-	if got := notes(t, q); len(got) != 0 {
+	if got := notes(t, q); len(got) != 2 || got[0].Here || got[1].Here {
 		t.Errorf("in another destination: %+v", got)
 	}
 	must(t, q.Use("a"))
