@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/sha1"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -135,6 +136,9 @@ func awsAnswers(t *testing.T, access string) *httptest.Server {
 			_ = xml.NewEncoder(w).EncodeElement(result{credentials{access, "secret", access + "-token", ends}},
 				xml.StartElement{Name: xml.Name{Local: action + "Result"}})
 			fmt.Fprintf(w, "</%[1]sResponse>", action)
+		case r.URL.Path == "/federation/credentials":
+			fmt.Fprintf(w, `{"roleCredentials": {"accessKeyId": %q, "secretAccessKey": "secret", "sessionToken": "%s-token", "expiration": %d}}`,
+				access, access, time.Now().Add(time.Hour).UnixMilli())
 		case r.URL.Path == "/latest/api/token":
 			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
 			fmt.Fprint(w, "a token of the second kind")
@@ -160,6 +164,14 @@ func TestCredentialsAreFound(t *testing.T) {
 	if err := os.Chmod(process, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	home, start := t.TempDir(), "https://sso.example/start"
+	cache := filepath.Join(home, ".aws", "sso", "cache")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte(start)))),
+		fmt.Sprintf(`{"accessToken": "logged in", "expiresAt": %q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
+	sso := "[profile other]\nsso_start_url = " + start + "\nsso_region = us-east-1\nsso_account_id = 1\nsso_role_name = r\n"
 	for _, c := range []struct {
 		name, config, credentials, profile string
 		env                                func(aws string) []string
@@ -176,6 +188,7 @@ func TestCredentialsAreFound(t *testing.T) {
 		{"a web identity", "", "[default]\n" + keysOf("DEFAULT"), "", func(aws string) []string {
 			return []string{"AWS_ENDPOINT_URL_STS=" + aws, "AWS_WEB_IDENTITY_TOKEN_FILE=" + token, "AWS_ROLE_ARN=arn:aws:iam::1:role/r"}
 		}, "TAWS"},
+		{"aws sso login", sso, "", "other", func(aws string) []string { return []string{"HOME=" + home, "AWS_ENDPOINT_URL_SSO=" + aws} }, "TAWS"},
 		{"a container's role", "", "", "", func(aws string) []string {
 			return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + aws + "/container"}
 		}, "TAWS"},
