@@ -59,6 +59,8 @@ type PutOptions struct {
 	// Progress is told of bytes as they are sent, and of those that an earlier attempt has sent. It may be called by
 	// several goroutines at the same time. Bytes that are sent again count again. It may be nil.
 	Progress func(n int64)
+	// Patience is how long to wait while nothing is seen to move, where that is longer than the store's own time.
+	Patience time.Duration
 }
 
 // Meter is Progress as a writer of the bytes themselves.

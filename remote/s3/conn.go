@@ -31,11 +31,12 @@ type conn struct {
 	ctx    context.Context // ended by Close, for a writer that waits for the limiter
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	moved   time.Time // when the last byte was seen to move
-	queued  int       // bytes in the queue when it was last looked at
-	waiting int       // writers that wait for the limiter
-	dead    bool      // it has stalled
+	mu       sync.Mutex
+	moved    time.Time     // when the last byte was seen to move
+	queued   int           // bytes in the queue when it was last looked at
+	waiting  int           // writers that wait for the limiter
+	patience time.Duration // of the request at hand; no shorter than stall counts
+	dead     bool          // it has stalled
 }
 
 func newConn(c net.Conn, limiter *remote.Limiter, stall time.Duration) *conn {
@@ -131,6 +132,13 @@ func (c *conn) wait(writers int) {
 	c.moved = time.Now()
 }
 
+// setPatience is for the request that begins on the connection.
+func (c *conn) setPatience(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.patience = d
+}
+
 // stalled reports whether nothing has moved for too long.
 func (c *conn) stalled() bool {
 	c.mu.Lock()
@@ -140,7 +148,7 @@ func (c *conn) stalled() bool {
 		c.moved = time.Now()
 	}
 	c.queued = queued
-	c.dead = c.dead || time.Since(c.moved) >= c.stall
+	c.dead = c.dead || time.Since(c.moved) >= max(c.stall, c.patience)
 	return c.dead
 }
 

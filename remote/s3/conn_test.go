@@ -45,6 +45,23 @@ func TestConnEndsWhereNothingMoves(t *testing.T) {
 	}
 }
 
+// TestConnHasThePatienceOfItsRequest and not that of the one before.
+func TestConnHasThePatienceOfItsRequest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ set, want time.Duration }{{0, defaultStall}, {time.Second, defaultStall}, {5 * time.Minute, 5 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := pipe(nil)
+			defer far.Close()
+			defer near.Close()
+			near.setPatience(time.Hour)
+			near.setPatience(c.set)
+			start := time.Now()
+			_, err := near.Read(make([]byte, 1))
+			wantStall(t, err, time.Since(start), c.want)
+		})
+	}
+}
+
 func TestConnLeavesASlowReaderAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if err := storable(key, src.Size()); err != nil {
 		return remote.Object{}, err
 	}
+	ctx = withPatience(ctx, opts.Patience)
 	if src.Size() > s.sizes.partsAbove {
 		return s.putInParts(ctx, key, src, opts)
 	}

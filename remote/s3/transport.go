@@ -65,7 +65,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.ContentLength >= expectContinueFrom {
 		req.Header.Set("Expect", "100-continue")
 	}
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.base.RoundTrip(withItsPatience(req))
 	if err != nil {
 		return nil, err
 	}

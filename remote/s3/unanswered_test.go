@@ -3,9 +3,12 @@ package s3
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,4 +74,45 @@ func TestNothingSentIsNotUnanswered(t *testing.T) {
 	if _, ok := errors.AsType[*remote.UnansweredError](err); ok || err == nil {
 		t.Errorf("put: %v", err)
 	}
+}
+
+// A server, or a proxy before it, that takes a body at once and answers long after is waited for by those who know it.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	const stall = 200 * time.Millisecond
+	data := remotetest.Bytes(1000)
+	digest := md5.Sum(data)
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-time.After(4 * stall):
+			w.Header().Set("Etag", `"`+hex.EncodeToString(digest[:])+`"`)
+		case <-r.Context().Done():
+		}
+	}
+	for name, store := range map[string]*Store{
+		"http":  answering(t, slow, func(o *Options) { o.stall = stall }),
+		"https": answeringTLS(t, slow, func(o *Options) { o.stall = stall }),
+	} {
+		for _, c := range []struct {
+			patience time.Duration
+			want     bool
+		}{{0, false}, {time.Minute, true}, {0, false}} {
+			_, err := store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{Patience: c.patience})
+			if (err == nil) != c.want || !c.want && !errors.Is(err, errStalled) {
+				t.Errorf("%s, with a patience of %v: %v", name, c.patience, err)
+			}
+		}
+	}
+}
+
+func answeringTLS(t *testing.T, handler http.HandlerFunc, change func(*Options)) *Store {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	opts := valid()
+	opts.Endpoint, opts.CABundle = server.URL, filepath.Join(t.TempDir(), "ca.pem")
+	write(t, opts.CABundle, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	change(&opts)
+	return mustNew(t, opts)
 }
