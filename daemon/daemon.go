@@ -74,6 +74,7 @@ type Daemon struct {
 	spool    string
 
 	database databaseTrouble
+	empty    emptyDir
 
 	concurrency int
 	log         *slog.Logger

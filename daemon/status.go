@@ -28,7 +28,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 		return s, err
 	}
 	faulty, err := FaultySounds(d.queue)
-	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.twins.problems(d.tree), removals, faulty)
+	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), removals, faulty)
 	return s, err
 }
 

@@ -49,7 +49,7 @@ func (d *Daemon) sweepRecords() error {
 		return err
 	}
 	for _, path := range slices.Concat(settling, others) {
-		if !d.tree.Original() { // what is missing in another directory may be back with the first
+		if !d.tree.Original() || d.tree.Empty() { // what is missing may be back with the first, or once it is mounted
 			break
 		}
 		if _, err := d.tree.Stat(codestory.Path(path)); errors.Is(err, codestory.ErrNotFound) {

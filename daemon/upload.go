@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"sync"
@@ -103,9 +104,10 @@ func (d *Daemon) next(ctx context.Context) (*queue.Claim, *permit, error) {
 	}
 }
 
-// awaitDir waits while the output directory is gone: that says nothing of the files in it. The watcher reports it.
+// awaitDir waits while the output directory is gone, or empty though files of it wait: that says nothing of them. The
+// status reports it.
 func (d *Daemon) awaitDir(ctx context.Context) error {
-	for d.tree.Check() != nil {
+	for d.tree.Check() != nil || d.anythingWaits() && d.tree.Empty() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -250,6 +252,8 @@ func (d *Daemon) open(ctx context.Context, claim *queue.Claim) (*watch.File, err
 	switch {
 	case errors.Is(err, watch.ErrDirMissing), errors.Is(err, codestory.ErrChanged), ctx.Err() != nil && err != nil:
 		return nil, err
+	case errors.Is(err, codestory.ErrNotFound) && d.tree.Empty():
+		return nil, fmt.Errorf("%w: it is empty", watch.ErrDirMissing)
 	case errors.Is(err, codestory.ErrNotFound):
 		return nil, errGone
 	case errors.Is(err, fs.ErrPermission):

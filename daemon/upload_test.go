@@ -170,6 +170,49 @@ func TestMissingDirectoryForgetsNothing(t *testing.T) {
 	})
 }
 
+// An empty directory, as it is found where a file system is not mounted, does not mean that what waits is deleted.
+func TestEmptyDirectoryForgetsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		paths := chapters(w, 3)
+		blocked := codestory.StoryAudioPath(kilo)
+		w.write(blocked, "x")
+		if err := w.queue.Drop(string(blocked), "dropped by request"); err != nil {
+			t.Fatal(err)
+		}
+		away := filepath.Join(t.TempDir(), "away")
+		story := filepath.Join(w.tree.Dir(), string(kilo))
+		if err := os.Rename(story, away); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Hour)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Queued {
+				t.Errorf("%s is %s while the directory is empty", path, got)
+			}
+		}
+		s, err := w.Status(t.Context())
+		if err != nil || !slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == "dir_empty" }) {
+			t.Errorf("problems: %+v, %v", s.Problems, err)
+		}
+		if err := os.Rename(away, story); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(5 * time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s after the files are back", path, got)
+			}
+		}
+		if left, err := w.queue.Ignored(10); err != nil || len(left) != 1 {
+			t.Errorf("ignored: %v, %v, want what was dropped", left, err)
+		}
+		if s, err := w.Status(t.Context()); err != nil || len(s.Problems) > 0 {
+			t.Errorf("problems: %+v, %v", s.Problems, err)
+		}
+	})
+}
+
 // A file that changes while it is read is never visible, and waits to settle again.
 func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

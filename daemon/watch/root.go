@@ -158,6 +158,17 @@ func (t *Tree) present() error {
 	return t.same(identity{info, born(t.path, info)})
 }
 
+// Empty reports whether there is nothing at all in the directory, as where a file system is not mounted.
+func (t *Tree) Empty() bool {
+	root, err := t.root()
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	empty, err := isEmpty(root.Root)
+	return empty && err == nil
+}
+
 // Check returns nil while the directory that was opened last is there and can be read; else an error that wraps
 // ErrDirMissing.
 func (t *Tree) Check() error {
