@@ -41,17 +41,18 @@ type Services struct {
 
 // server holds what the handlers share.
 type server struct {
-	lib     Library
-	access  Access
-	queue   Queue
-	editor  Editor
-	monitor Monitor
-	events  Events
-	metrics *metrics
-	public  url.URL
-	log     *slog.Logger
-	version string
-	guesses guesses
+	lib      Library
+	access   Access
+	queue    Queue
+	editor   Editor
+	monitor  Monitor
+	events   Events
+	metrics  *metrics
+	public   url.URL
+	log      *slog.Logger
+	version  string
+	guesses  guesses
+	unproved chan struct{} // holds a token for each form whose fields are being read
 
 	description func() json.RawMessage // of the API
 
@@ -65,6 +66,7 @@ func New(services Services, opts Options) http.Handler {
 		monitor: services.Monitor, events: services.Events, stopping: opts.Stopping,
 		log: opts.Logger, version: opts.Version,
 	}
+	s.unproved = make(chan struct{}, maxUnproved)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -84,7 +86,7 @@ func New(services Services, opts Options) http.Handler {
 	router.NotFound = s.elsewhere(notFound)
 	router.MethodNotAllowed = s.elsewhere(methodNotAllowed)
 	s.routes(router)
-	return secureHeaders(hosts.guard(guardPath(pages.guard(limitBody(router)))))
+	return secureHeaders(limitBody(hosts.guard(guardPath(pages.guard(router)))))
 }
 
 const (
@@ -96,7 +98,7 @@ const (
 // NewServer makes the server that h should run in. It bounds how many may be served at once and how long a client may
 // take for its request, but not how long it may take to read an answer: a paused player holds its stream for hours.
 // Serve, Shutdown and Close are the caller's.
-func NewServer(h http.Handler) *http.Server { return newServer(h, serverLimits) }
+func NewServer(h http.Handler) *http.Server { return newServer(h, serverLimits(openFiles())) }
 
 func newServer(h http.Handler, limits limits) *http.Server {
 	crowd := newCrowd(limits)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // limits bound what clients may take up at the same time. A connection costs a file descriptor and some 10 KiB, and a
@@ -18,7 +19,15 @@ type limits struct {
 	served    int // requests served; fewer than conns, which leaves some to be told to come back later
 }
 
-var serverLimits = limits{conns: 1024, perClient: 256, served: 960}
+// maxConns is the number of connections where the system sets no lower one.
+const maxConns = 1024
+
+// serverLimits are those of a process that may have so many files open: half of them are left for what is served, and
+// for all else.
+func serverLimits(files int) limits {
+	conns := min(maxConns, max(files/2, 16))
+	return limits{conns: conns, perClient: conns / 4, served: conns - conns/16}
+}
 
 // crowd is who is connected. Where there is no room for another one, the connection that has waited longest is closed:
 // one that was kept alive for a next request, or has not brought its first. So connections that are opened and left, or
@@ -28,7 +37,7 @@ type crowd struct {
 
 	mu      sync.Mutex // guards what follows
 	guests  map[net.Conn]*guest
-	resting *list.List // of *guest: nothing is served, and the last answer is sent to its end; the longest comes first
+	resting *list.List // of *guest, those to whom nothing is served; who has rested longest comes first
 	served  int        // requests
 	clients map[netip.Prefix]share
 }
@@ -42,7 +51,14 @@ type guest struct {
 	client netip.Prefix
 	served int           // requests; more than one with HTTP/2
 	rests  *list.Element // its place in crowd.resting; nil while it does not rest
+	gone   bool          // no guest any more
+	// left is when its last answer was made, which may not be sent to its end; zero once it is.
+	left time.Time
 }
+
+// answerTime is how long an answer may take to be sent before its connection counts as one that rests. What was made for
+// strangers is short. net/http waits for the rest of their body first, which may never come.
+const answerTime = 250 * time.Millisecond
 
 type guestKey struct{}
 
@@ -61,29 +77,27 @@ func (c *crowd) join(ctx context.Context, conn net.Conn) context.Context {
 	}
 	c.guests[conn] = g
 	c.account(g.client, 1, 0)
-	g.rests = c.resting.PushBack(g)
+	c.rest(g)
 	return context.WithValue(ctx, guestKey{}, g)
 }
 
 // makeRoom closes a connection where another one of the client would be too many. False means that all are in use.
 func (c *crowd) makeRoom(client netip.Prefix) bool {
-	var place *list.Element
-	switch {
-	case !isThisMachine(client) && c.clients[client].conns >= c.limits.perClient:
-		for place = c.resting.Front(); place != nil && place.Value.(*guest).client != client; place = place.Next() {
-		}
-	case len(c.guests) >= c.limits.conns:
-		place = c.resting.Front()
-	default:
+	oneOfClient := !isThisMachine(client) && c.clients[client].conns >= c.limits.perClient
+	if !oneOfClient && len(c.guests) < c.limits.conns {
 		return true
 	}
-	if place == nil {
-		return false
+	now := time.Now()
+	for place := c.resting.Front(); place != nil; place = place.Next() {
+		g := place.Value.(*guest)
+		if oneOfClient && g.client != client || now.Sub(g.left) < answerTime {
+			continue
+		}
+		c.remove(g)
+		hangUp(g.conn)
+		return true
 	}
-	victim := place.Value.(*guest)
-	c.remove(victim)
-	hangUp(victim.conn)
-	return true
+	return false
 }
 
 // moved is http.Server's ConnState.
@@ -95,15 +109,24 @@ func (c *crowd) moved(conn net.Conn, state http.ConnState) {
 	case g == nil:
 	case state == http.StateClosed || state == http.StateHijacked:
 		c.remove(g)
-	case state == http.StateIdle && g.served == 0 && g.rests == nil:
-		g.rests = c.resting.PushBack(g)
+	case state == http.StateIdle && g.served == 0:
+		g.left = time.Time{}
+		c.rest(g)
 	}
 }
 
 func (c *crowd) remove(g *guest) {
+	g.gone = true
 	delete(c.guests, g.conn)
 	c.account(g.client, -1, 0)
 	c.wake(g)
+}
+
+// rest puts a guest behind those that rest.
+func (c *crowd) rest(g *guest) {
+	if g.rests == nil && !g.gone {
+		g.rests = c.resting.PushBack(g)
+	}
 }
 
 // wake takes a guest out of those that rest.
@@ -146,10 +169,10 @@ func (c *crowd) guard(next http.Handler) http.Handler {
 func (c *crowd) enter(g *guest) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wake(g)
 	if c.served >= c.limits.served || !isThisMachine(g.client) && c.clients[g.client].served >= c.limits.perClient {
-		return false
+		return false // it rests on
 	}
+	c.wake(g)
 	g.served++
 	c.served++
 	c.account(g.client, 0, 1)
@@ -162,6 +185,10 @@ func (c *crowd) leave(g *guest) {
 	g.served--
 	c.served--
 	c.account(g.client, 0, -1)
+	if g.served == 0 {
+		g.left = time.Now()
+		c.rest(g)
+	}
 }
 
 // hangUp closes the connection itself: one with TLS would say goodbye first, and wait for it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -82,6 +83,26 @@ func TestSlowConnectionsKeepNobodyOut(t *testing.T) {
 	}
 	if _, err := slow[0].Read(make([]byte, 1)); err == nil {
 		t.Error("the oldest slow connection is still open")
+	}
+}
+
+// Those who were answered and do not send the rest of their body, for which net/http waits, keep nobody out either.
+func TestSlowBodiesKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	address := serveCrowd(t, limits{conns: 8, perClient: 8, served: 6}, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	for range 40 {
+		dial(t, address, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		resp, err := http.ReadResponse(bufio.NewReader(dial(t, address, getRequest)), nil)
+		if err == nil && resp.StatusCode == http.StatusUnauthorized {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("others are kept out: %v", err)
+		}
 	}
 }
 
@@ -174,7 +195,7 @@ func TestShareOfOneClient(t *testing.T) {
 	}
 	c.leave(greedy[0])
 	if conn, _ := join("[2001:db8::9]:1"); !conn.closed {
-		t.Error("a connection whose answer is not sent yet was closed for another")
+		t.Error("a connection whose answer is being sent was closed for another")
 	}
 	c.moved(greedy[0].conn, http.StateIdle)
 	if conn, _ := join("[2001:db8::9]:1"); conn.closed {
@@ -184,6 +205,21 @@ func TestShareOfOneClient(t *testing.T) {
 		if conn.closed {
 			t.Error("what was being served was cut off")
 		}
+	}
+}
+
+func TestLimitsOfOpenFiles(t *testing.T) {
+	t.Parallel()
+	for files, want := range map[int]limits{
+		math.MaxInt: {conns: 1024, perClient: 256, served: 960}, 1024: {conns: 512, perClient: 128, served: 480},
+		256: {conns: 128, perClient: 32, served: 120}, 0: {conns: 16, perClient: 4, served: 15},
+	} {
+		if got := serverLimits(files); got != want {
+			t.Errorf("%d files: got %+v, want %+v", files, got, want)
+		}
+	}
+	if n := openFiles(); n < 64 {
+		t.Errorf("%d files may be open", n)
 	}
 }
 
@@ -238,7 +274,7 @@ func TestGuesses(t *testing.T) {
 // A header that does not end is answered, and read no further.
 func TestHugeHeader(t *testing.T) {
 	t.Parallel()
-	address := serveCrowd(t, serverLimits, func(http.ResponseWriter, *http.Request) { t.Error("it was served") })
+	address := serveCrowd(t, serverLimits(openFiles()), func(http.ResponseWriter, *http.Request) { t.Error("it was served") })
 	conn := dial(t, address, "GET / HTTP/1.1\r\nHost: localhost\r\n")
 	go func() {
 		for range 64 {

@@ -27,6 +27,7 @@ const (
 	formRoute = "/upload/"
 	formType  = "audio/mpeg"
 
+	maxUnproved     = 32       // forms at once whose fields are being read: anybody may send some
 	maxFormFields   = 20       // before the file
 	maxFieldBytes   = 4 << 10  // of one of them
 	maxFormOverhead = 64 << 10 // of all of them, with what multipart/form-data puts between
@@ -109,15 +110,19 @@ func (s *server) receiveForm(w http.ResponseWriter, r *http.Request, p httproute
 	if err != nil {
 		return errNotFound
 	}
-	r.Body = &patientBody{ReadCloser: http.MaxBytesReader(w, r.Body, codestory.MaxFormBytes+maxFormOverhead), w: w}
-	parts, err := r.MultipartReader()
-	if err != nil {
-		return errFormBody
+	select {
+	case s.unproved <- struct{}{}:
+	default:
+		return errBusy
 	}
-	file, err := verifyForm(parts, s.access.LinkKey(), path, time.Now())
+	body := &patientBody{ReadCloser: http.MaxBytesReader(w, r.Body, codestory.MaxFormBytes+maxFormOverhead), w: w}
+	r.Body = body
+	file, err := s.provedForm(r, path)
+	<-s.unproved
 	if err != nil {
 		return err
 	}
+	body.proved = true
 	content := &formFile{r: file}
 	if err := s.editor.Receive(r.Context(), path, content); err != nil {
 		if content.broken {
@@ -127,6 +132,15 @@ func (s *server) receiveForm(w http.ResponseWriter, r *http.Request, p httproute
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// provedForm is the file of the form that r brings.
+func (s *server) provedForm(r *http.Request, path codestory.Path) (*multipart.Part, error) {
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, errFormBody
+	}
+	return verifyForm(parts, s.access.LinkKey(), path, time.Now())
 }
 
 // verifyForm reads the fields up to the file, and returns that once they are proved. Fields that mean nothing here are
@@ -190,15 +204,18 @@ func (f *formFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// patientBody is a body that may take hours, as long as it moves.
+// patientBody is a body that may take hours, as long as it moves, once it is proved. Until then it has as long as others.
 type patientBody struct {
 	io.ReadCloser
-	w http.ResponseWriter
+	w      http.ResponseWriter
+	proved bool
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	// A writer without deadlines, as in tests, has no slow client either.
-	_ = http.NewResponseController(b.w).SetReadDeadline(time.Now().Add(formStall))
+	if b.proved {
+		// A writer without deadlines, as in tests, has no slow client either.
+		_ = http.NewResponseController(b.w).SetReadDeadline(time.Now().Add(formStall))
+	}
 	return b.ReadCloser.Read(p)
 }
 

@@ -119,13 +119,15 @@ const (
 )
 
 // limitBody bounds the size of a request's body and the time it may take. The daemon takes no large ones but by forms,
-// which look after that themselves.
+// which have more of both once they are proved.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 && !strings.HasPrefix(r.URL.Path, formRoute) {
+		if r.ContentLength != 0 {
 			// A writer without deadlines, as in tests, has no slow client either.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+			if !strings.HasPrefix(r.URL.Path, formRoute) {
+				r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
