@@ -52,12 +52,12 @@ type guest struct {
 	served int           // requests; more than one with HTTP/2
 	rests  *list.Element // its place in crowd.resting; nil while it does not rest
 	gone   bool          // no guest any more
-	// left is when its last answer was made, which may not be sent to its end; zero once it is.
+	// left is when its last answer was made, which may not be sent to its end; zero once it is, or where the answer
+	// has to wait for the client: net/http reads the rest of a body first, which may never come.
 	left time.Time
 }
 
-// answerTime is how long an answer may take to be sent before its connection counts as one that rests. What was made for
-// strangers is short. net/http waits for the rest of their body first, which may never come.
+// answerTime is how long an answer has to be sent before its connection counts as one that rests.
 const answerTime = 250 * time.Millisecond
 
 type guestKey struct{}
@@ -161,7 +161,7 @@ func (c *crowd) guard(next http.Handler) http.Handler {
 			errBusy.write(w)
 			return
 		}
-		defer c.leave(g)
+		defer c.leave(g, r.ContentLength != 0)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -179,14 +179,16 @@ func (c *crowd) enter(g *guest) bool {
 	return true
 }
 
-func (c *crowd) leave(g *guest) {
+func (c *crowd) leave(g *guest, hadBody bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g.served--
 	c.served--
 	c.account(g.client, 0, -1)
 	if g.served == 0 {
-		g.left = time.Now()
+		if !hadBody {
+			g.left = time.Now()
+		}
 		c.rest(g)
 	}
 }
