@@ -32,7 +32,7 @@ const (
 
 // world is an API over fakes that work: three stories, three tokens and a store.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	lib     *library
 	access  *access
 	queue   *waiting
@@ -46,7 +46,7 @@ type world struct {
 }
 
 // newFakes makes a world without sockets, for tests in a bubble of synctest too.
-func newFakes(t *testing.T, opts api.Options) *world {
+func newFakes(t testing.TB, opts api.Options) *world {
 	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, events: newHappenings(), log: &syncBuffer{}}
 	w.editor = &editor{lib: w.lib}
 	w.access = &access{tokens: map[string]codestory.Token{
@@ -189,7 +189,7 @@ func (w *world) serve(req *http.Request, token string) *httptest.ResponseRecorde
 	return rec
 }
 
-func body(t *testing.T, resp *http.Response) string {
+func body(t testing.TB, resp *http.Response) string {
 	t.Helper()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -198,7 +198,7 @@ func body(t *testing.T, resp *http.Response) string {
 	return string(b)
 }
 
-func decode[T any](t *testing.T, resp *http.Response) T {
+func decode[T any](t testing.TB, resp *http.Response) T {
 	t.Helper()
 	var v T
 	text := body(t, resp)
@@ -209,7 +209,7 @@ func decode[T any](t *testing.T, resp *http.Response) T {
 }
 
 // wantProblem checks that an answer is the problem of that status and code, in full.
-func wantProblem(t *testing.T, resp *http.Response, status int, code string) api.Problem {
+func wantProblem(t testing.TB, resp *http.Response, status int, code string) api.Problem {
 	t.Helper()
 	if resp.StatusCode != status {
 		t.Fatalf("status: got %s with %q, want %d", resp.Status, body(t, resp), status)
@@ -229,14 +229,14 @@ func wantProblem(t *testing.T, resp *http.Response, status int, code string) api
 	return p
 }
 
-func wantSecure(t *testing.T, resp *http.Response) {
+func wantSecure(t testing.TB, resp *http.Response) {
 	t.Helper()
 	if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("security headers are not there: %v", resp.Header)
 	}
 }
 
-func wantStatus(t *testing.T, resp *http.Response, status int) {
+func wantStatus(t testing.TB, resp *http.Response, status int) {
 	t.Helper()
 	if resp.StatusCode != status {
 		t.Fatalf("status: got %s with %q, want %d", resp.Status, body(t, resp), status)
