@@ -17,7 +17,7 @@ import (
 // What follows is what some stores can do beyond Store. Where a store cannot, it does not implement the interface;
 // where only some of its servers cannot, the error wraps errors.ErrUnsupported.
 
-// ErrReplaced: the object under the key is not the version that was named, or not any more.
+// ErrReplaced says that the object under the key is not the version that was named, or not any more.
 var ErrReplaced = errors.New("the object is not the one that was meant")
 
 // Exists reports whether the store has an object under key. Only the store's own word that there is none makes it

@@ -10,7 +10,7 @@ import (
 	"hash"
 )
 
-// ErrDiffers: the bytes are not those that the store has a digest of.
+// ErrDiffers says that the bytes are not those that the store has a digest of.
 var ErrDiffers = errors.New("the bytes are not those of the object")
 
 // ProofOf begins to digest the content of the object, by its MD5 where that is known, else as the store does. nil

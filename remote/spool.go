@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// ErrTooLarge: there are more bytes than may be taken.
+// ErrTooLarge says that there are more bytes than may be taken.
 var ErrTooLarge = errors.New("it is too large")
 
 // Spooled is a Source of what a reader gave, whole, in a temporary file.
