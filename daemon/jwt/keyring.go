@@ -164,7 +164,7 @@ func (k *keyring) refresh(ctx context.Context) error {
 		return nil
 	}
 	if k.trouble == nil {
-		k.log.Warn("the last keys of JWTs stay in force", "err", err)
+		k.log.Warn("those keys of JWTs that are known stay in force", "err", err)
 		k.trouble = &codestory.Problem{Code: "jwt_keys", Since: time.Now().Round(0)}
 	}
 	k.trouble.Message = err.Error()
