@@ -17,7 +17,7 @@ import (
 // pipe is a connection and its other end, in memory.
 func pipe(limiter *remote.Limiter) (*conn, net.Conn) {
 	near, far := net.Pipe()
-	return newConn(near, limiter, defaultStall), far
+	return newConn(near, limiter, defaultStall, new(pieceBuffers)), far
 }
 
 func wantStall(t *testing.T, err error, took, want time.Duration) {

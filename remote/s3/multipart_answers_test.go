@@ -83,7 +83,10 @@ func (s *partServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", fakeUpload)
 	case "part":
 		number, _ := strconv.Atoi(query.Get("partNumber"))
-		s.parts[number] = unsigned(body)
+		if strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+			body = unsigned(body)
+		}
+		s.parts[number] = body
 		digest := md5.Sum(s.parts[number])
 		w.Header().Set("ETag", `"`+hex.EncodeToString(digest[:])+`"`)
 	case "list":

@@ -68,7 +68,7 @@ func (u *upload) sendPart(ctx context.Context, number int) error {
 	body := remote.NewBody(section{u.src, offset, length}, crc, u.opts.Meter())
 	defer body.Close()
 	answer, err := u.store.core.PutObjectPart(ctx, u.store.info.Bucket, u.key, u.state.ID, number, body, length,
-		minio.PutObjectPartOptions{})
+		minio.PutObjectPartOptions{DisableContentSha256: !u.store.signParts})
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
 		return fmt.Errorf("%s: %w", doing, cause)
 	}

@@ -1,8 +1,10 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,9 +17,6 @@ import (
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
-
-// emptySHA256 is the digest of nothing, which S3's signatures name in hexadecimal.
-const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 // Put implements remote.Store, by one PUT or, for a large object, in parts that go on where they were cut off. In the
 // Object, and in the store's metadata, the MD5 is that of the whole for objects of up to 1 GiB. Larger ones have none:
@@ -33,13 +32,13 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	sums := s.newSums()
 	body := remote.NewBody(src, sums, opts.Meter())
 	defer body.Close()
-	info, err := s.send(ctx, key, body, src.Size(), opts)
+	info, sent, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
 	}
 	if err != nil {
 		failed := s.fail(ctx, "put "+key, err)
-		if body.Complete() && unanswered(err) {
+		if sent && unanswered(err) {
 			return remote.Object{}, &remote.UnansweredError{ETag: body.Sum(), Err: failed}
 		}
 		return remote.Object{}, failed
@@ -67,21 +66,27 @@ func storable(key string, size int64) error {
 	}
 }
 
-// send makes the one request. Over http minio-go signs the body piece by piece as it is read; over https TLS guards
-// it. Neither reads it twice or holds more than a piece.
+// send makes the one request, and reports whether all of the body was handed to the connection. A small body is read
+// first, and signed as what it is. Of a large one no more than a piece is held: over http minio-go signs it piece by piece
+// as it is read, over https TLS guards it.
 func (s *Store) send(ctx context.Context, key string, body *remote.Body, size int64, opts remote.PutOptions,
-) (minio.UploadInfo, error) {
+) (info minio.UploadInfo, sent bool, err error) {
 	put := minio.PutObjectOptions{ContentType: opts.ContentType, UserMetadata: headerValues(opts.Metadata)}
-	if size > 0 {
-		return s.core.PutObject(ctx, s.info.Bucket, key, body, size, "", "", put)
+	if size > smallBody {
+		info, err = s.core.PutObject(ctx, s.info.Bucket, key, body, size, "", "", put)
+		return info, body.Complete(), err
 	}
-	// An empty body is not read on its way, and one that is signed in pieces goes out without a length, which S3 does
-	// not take. So it is read here, and signed as what it is.
-	if _, err := io.Copy(io.Discard, body); err != nil {
-		return minio.UploadInfo{}, err
+	buf := s.small.take()
+	defer s.small.giveBack(buf)
+	n, err := io.ReadFull(body, buf[:size+1])
+	if err != io.EOF && err != io.ErrUnexpectedEOF { // it ends where it said
+		return minio.UploadInfo{}, false, err
 	}
+	content := bytes.NewReader(buf[:n])
+	sum := sha256.Sum256(buf[:n])
 	put.DisableContentSha256 = true
-	return s.core.PutObject(ctx, s.info.Bucket, key, strings.NewReader(""), 0, "", emptySHA256, put)
+	info, err = s.core.PutObject(ctx, s.info.Bucket, key, content, size, "", hex.EncodeToString(sum[:]), put)
+	return info, content.Len() == 0, err
 }
 
 // prove returns nil where the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the

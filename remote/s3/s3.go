@@ -61,6 +61,7 @@ type Store struct {
 	region       string
 	createBucket bool
 	sizes        sizes
+	signParts    bool // see exposed
 	log          *slog.Logger
 
 	keys      *keyring
@@ -69,6 +70,7 @@ type Store struct {
 	links     *minio.Client // signs for the endpoint that players use; sends nothing
 	recent    recent        // links
 	transport *transport
+	small     wholeBuffers
 
 	answersSHA atomic.Bool // the server was seen to answer a PUT with a SHA-256, and no CRC
 }
@@ -126,6 +128,7 @@ func New(opts Options) (*Store, error) {
 		region:       region,
 		createBucket: opts.CreateBucket,
 		sizes:        opts.sizes.withDefaults(),
+		signParts:    exposed(endpoint),
 		log:          opts.Logger,
 		keys:         keys,
 		creds:        credentials.New(keys),

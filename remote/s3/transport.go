@@ -34,6 +34,7 @@ func newTransport(opts Options, roots *x509.CertPool) *transport {
 		stall = defaultStall
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	pieces := new(pieceBuffers)
 	return &transport{base: &http.Transport{
 		Proxy:           opts.Proxies.forRequest(),
 		TLSClientConfig: &tls.Config{RootCAs: roots},
@@ -42,14 +43,12 @@ func newTransport(opts Options, roots *x509.CertPool) *transport {
 			if err != nil {
 				return nil, err
 			}
-			return newConn(c, opts.Limiter, stall), nil
+			return newConn(c, opts.Limiter, stall, pieces), nil
 		},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: 2 * time.Second,
 		IdleConnTimeout:       stall / 2, // before a read without an answer counts as a stall
 		MaxIdleConnsPerHost:   64,
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
 		DisableCompression:    true, // an object is its bytes, whatever its Content-Encoding
 	}}
 }
