@@ -51,20 +51,29 @@ func (f *Folder) remove(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if err := file.Remove(fs.CopyConfig(ctx, f.base)); err != nil {
-		return f.missing(err)
-	}
 	place := filepath.Join(f.root, filepath.FromSlash(encoder.OS.FromStandardPath(file.Remote())))
-	if err := syncDir(filepath.Dir(place)); err != nil {
+	if err := f.unlink(ctx, key, file, place); err != nil {
 		return err
-	}
-	if err := os.Remove(f.slot(key)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return f.classify(err)
 	}
 	f.tidying.Lock()
 	defer f.tidying.Unlock()
 	for dir := filepath.Dir(place); dir != f.root && os.Remove(dir) == nil; {
 		dir = filepath.Dir(dir)
+	}
+	return nil
+}
+
+func (f *Folder) unlink(ctx context.Context, key string, file fs.Object, place string) error {
+	f.tidying.RLock()
+	defer f.tidying.RUnlock()
+	if err := file.Remove(fs.CopyConfig(ctx, f.base)); err != nil {
+		return f.missing(err)
+	}
+	if err := syncDir(filepath.Dir(place)); err != nil {
+		return err
+	}
+	if err := os.Remove(f.slot(key)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return f.classify(err)
 	}
 	return nil
 }
