@@ -34,7 +34,7 @@ func (d *Daemon) emptyProblems(waiting int64) []codestory.Problem {
 		return nil
 	}
 	return []codestory.Problem{{Code: "dir_empty", Since: since, Message: fmt.Sprintf(
-		"the output directory %s is empty, and %d files of it wait to be uploaded: if the file system that it is on is not mounted, mount it; "+
+		"the output directory %s is empty, though files of it wait to be uploaded (%d): if the file system that it is on is not mounted, mount it; "+
 			"nothing counts as deleted as long as the directory is empty. If they are gone for good, `codestoryd queue drop` them",
 		d.tree.Dir(), waiting)}}
 }

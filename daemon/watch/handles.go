@@ -8,7 +8,7 @@ import (
 
 const (
 	// keepOpen is how long a directory stays open at least that was looked into, and twice that at most.
-	keepOpen = 500 * time.Millisecond
+	keepOpen = 50 * time.Millisecond
 	// maxHandles bounds the directories that are kept open beside those in use.
 	maxHandles = 64
 )
