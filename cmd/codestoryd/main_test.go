@@ -70,6 +70,7 @@ type machine struct {
 type running struct {
 	cmd  *exec.Cmd
 	url  string
+	said chan string // its first line
 	exit chan error
 	log  *syncBuffer
 }
@@ -95,7 +96,19 @@ func stored(server *remotetest.MinIO, endpoint, bucket string) []string {
 // start starts the daemon and returns once it is ready.
 func (m *machine) start() {
 	m.t.Helper()
-	r := &running{exit: make(chan error, 1), log: &syncBuffer{}}
+	r := m.launch()
+	line := <-r.said
+	url, ready := strings.CutPrefix(strings.TrimSpace(line), "codestoryd ready ")
+	if !ready {
+		m.t.Fatalf("the daemon is not ready: %q\n%s", line, r.log)
+	}
+	r.url = url
+}
+
+// launch starts the daemon and does not wait for it.
+func (m *machine) launch() *running {
+	m.t.Helper()
+	r := &running{said: make(chan string, 1), exit: make(chan error, 1), log: &syncBuffer{}}
 	args := append([]string{"run", "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"}, m.args...)
 	r.cmd = exec.Command(os.Args[0], args...)
 	r.cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
@@ -107,14 +120,13 @@ func (m *machine) start() {
 	if err := r.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	line, _ := bufio.NewReader(out).ReadString('\n')
-	go func() { r.exit <- r.cmd.Wait() }()
+	go func() {
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		r.said <- line
+		r.exit <- r.cmd.Wait()
+	}()
 	m.running = r
-	url, ready := strings.CutPrefix(strings.TrimSpace(line), "codestoryd ready ")
-	if !ready {
-		m.t.Fatalf("the daemon is not ready: %q\n%s", line, r.log)
-	}
-	r.url = url
+	return r
 }
 
 // kill kills the daemon as kill -9 does.
