@@ -43,13 +43,7 @@ func (q *Queue) Compact() (saved int64, err error) {
 	if room, known := room(filepath.Dir(q.path)); known && room < used+used/4+compactSlack {
 		return 0, nil
 	}
-	copied := q.path + compactSuffix
-	db, file, err := q.copyTo(copied)
-	if err == nil {
-		err = q.swapFor(db, file, copied)
-	}
-	if err != nil {
-		_ = os.Remove(copied)
+	if err := q.compact(); err != nil {
 		return 0, q.noticed(fmt.Errorf("compacting the database: %w", err))
 	}
 	now, err := q.file.Stat()
@@ -57,6 +51,19 @@ func (q *Queue) Compact() (saved int64, err error) {
 		return 0, fmt.Errorf("compacting the database: %w", err)
 	}
 	return info.Size() - now.Size(), nil
+}
+
+// compact is Compact for who holds writer, whether it pays or not.
+func (q *Queue) compact() error {
+	copied := q.path + compactSuffix
+	db, file, err := q.copyTo(copied)
+	if err == nil {
+		err = q.swapFor(db, file, copied)
+	}
+	if err != nil {
+		_ = os.Remove(copied)
+	}
+	return err
 }
 
 // copyTo makes a database of all that is in this one, on disk when it returns.

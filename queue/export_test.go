@@ -144,3 +144,10 @@ func MigrateSome(path string, n int) (done bool, err error) {
 
 // Unchecked are Options that leave damage to be met later, as it is in a database too large to be checked each time.
 func Unchecked() Options { return Options{unchecked: true} }
+
+// CompactNow compacts the database whether that pays or not.
+func CompactNow(q *Queue) error {
+	q.writer.Lock()
+	defer q.writer.Unlock()
+	return q.compact()
+}

@@ -12,7 +12,7 @@ import (
 var killRounds = flag.Int("rounds", 30, "how many times the writing process is killed")
 
 func TestMain(m *testing.M) {
-	queuetest.Main()
+	queuetest.Main(queue.CompactNow)
 	os.Exit(m.Run())
 }
 
@@ -20,4 +20,10 @@ func TestMain(m *testing.M) {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	queuetest.Kill(t, *killRounds, queue.Invariants)
+}
+
+// TestKillAsked kills a process that is told what to drop, again and again, and damages the database that it leaves.
+func TestKillAsked(t *testing.T) {
+	t.Parallel()
+	queuetest.KillAsked(t, *killRounds/3)
 }

@@ -29,7 +29,7 @@ func Kill(t *testing.T, rounds int, invariants func(*queue.Queue) error) {
 		if round%roundsPerFile == 0 {
 			db, l = filepath.Join(t.TempDir(), "codestoryd.db"), ledger{}
 		}
-		events := writeAndKill(t, db)
+		events := killed(t, modeWrite, db)
 		for _, e := range events {
 			if err := l.note(e); err != nil {
 				t.Fatal(err)
@@ -48,11 +48,11 @@ func Kill(t *testing.T, rounds int, invariants func(*queue.Queue) error) {
 	}
 }
 
-// writeAndKill returns what the writer said before it was killed: mostly in the middle of its work, at times while it
+// killed returns what the writer in that mode said before it was killed: mostly in the middle of its work, at times while it
 // opens or makes the database.
-func writeAndKill(t *testing.T, db string) (events []string) {
+func killed(t *testing.T, mode, db string) (events []string) {
 	t.Helper()
-	p := start(t, modeWrite, db)
+	p := start(t, mode, db)
 	if rand.IntN(4) > 0 && !p.lines.Scan() {
 		t.Fatalf("the writer ended by itself: %v", errors.Join(p.lines.Err(), p.Wait()))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -19,14 +20,14 @@ import (
 )
 
 // Model takes the given number of random steps with a queue and with the reference, and compares the two after each.
-// invariants looks into the database itself. It runs in a bubble of testing/synctest, so that the hours between steps
+// invariants looks into the database itself, compact compacts it whether that pays or not. It runs in a bubble of testing/synctest, so that the hours between steps
 // take no time. The same seed takes the same steps; a failure prints it, with the last of them.
-func Model(t *testing.T, seed uint64, steps int, invariants func(*queue.Queue) error) {
+func Model(t *testing.T, seed uint64, steps int, invariants, compact func(*queue.Queue) error) {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "codestoryd.db")
 	synctest.Test(t, func(t *testing.T) {
 		m := &model{
-			rng: rand.New(rand.NewPCG(seed, 0)), db: db, invariants: invariants,
+			rng: rand.New(rand.NewPCG(seed, 0)), db: db, invariants: invariants, compact: compact,
 			ref: newReference("a"), paths: modelPaths(),
 		}
 		fail := func(step int, err error) {
@@ -51,6 +52,7 @@ type model struct {
 	rng        *rand.Rand
 	db         string
 	invariants func(*queue.Queue) error
+	compact    func(*queue.Queue) error
 	q          *queue.Queue
 	ref        *reference
 	paths      []string
@@ -84,7 +86,7 @@ func (m *model) logf(format string, args ...any) {
 }
 
 func (m *model) open() (err error) {
-	m.q, err = queue.Open(m.db, m.ref.destination, queue.Options{})
+	m.q, err = queue.Open(m.db, m.ref.destination, queue.Options{Rebuild: true})
 	return err
 }
 
@@ -105,6 +107,11 @@ func (m *model) step() error {
 		m.logf("sleep %v", d)
 		time.Sleep(d)
 		return nil
+	case n < 97:
+		m.logf("compact")
+		return m.compact(m.q)
+	case n < 98:
+		return m.lose()
 	default:
 		return m.reopen()
 	}
@@ -283,6 +290,20 @@ func (m *model) reopen() error {
 	if err := m.q.Close(); err != nil {
 		return err
 	}
+	return m.open()
+}
+
+// lose damages the database and opens it again: what a person asked for is all that is left.
+func (m *model) lose() error {
+	m.logf("lose")
+	if err := m.q.Close(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(m.db, []byte("noise"), 0o600); err != nil {
+		return err
+	}
+	m.ref.lose(time.Now())
+	m.claims = nil
 	return m.open()
 }
 

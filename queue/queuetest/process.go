@@ -17,19 +17,22 @@ const (
 	envPath = "CODESTORYD_QUEUETEST_DB"
 
 	modeWrite = "write"
+	modeAsk   = "ask"
 	modeHold  = "hold"
 )
 
 // Main makes the test binary one that other processes can be made of. Call it first in TestMain; in such a process it
-// does not return.
-func Main() {
+// does not return. compact compacts a database whether that pays or not.
+func Main(compact func(*queue.Queue) error) {
 	path := os.Getenv(envPath)
 	var err error
 	switch os.Getenv(envMode) {
 	case "":
 		return
 	case modeWrite:
-		err = write(path)
+		err = write(path, compact)
+	case modeAsk:
+		err = ask(path)
 	case modeHold:
 		err = hold(path)
 	}

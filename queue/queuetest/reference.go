@@ -55,6 +55,19 @@ func (r *reference) reopen(destination string) {
 	}
 }
 
+// lose forgets all but what is dropped, and that the queue is paused.
+func (r *reference) lose(now time.Time) {
+	r.stories = map[codestory.StoryID]*queue.Story{}
+	for path, e := range r.files {
+		if e.state != codestory.LeftOut {
+			delete(r.files, path)
+			continue
+		}
+		*e = entry{state: e.state, generation: 1, version: e.version, since: e.since, reason: e.reason}
+		r.noteStory(codestory.Path(path).Story(), nil, now)
+	}
+}
+
 func (r *reference) here(e *entry) *queue.Stored {
 	if e.object == nil || e.object.destination != r.destination {
 		return nil

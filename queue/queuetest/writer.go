@@ -51,7 +51,7 @@ func titleOf(n int64) string { return fmt.Sprint("title ", n) }
 func etagOf(n int64) string { return fmt.Sprint("etag ", n) }
 
 // write changes the database from several goroutines until it is killed.
-func write(path string) error {
+func write(path string, compact func(*queue.Queue) error) error {
 	q, err := queue.Open(path, "a", queue.Options{})
 	if err != nil {
 		return err
@@ -64,6 +64,15 @@ func write(path string) error {
 		g.Go(func() error { return writeLane(ctx, q, lane) })
 	}
 	g.Go(func() error { return work(ctx, q) })
+	g.Go(func() error {
+		for ctx.Err() == nil {
+			pause(ctx)
+			if err := compact(q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return errors.Join(g.Wait(), q.Close())
 }
 

@@ -1,0 +1,34 @@
+package queue
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/codestory/codestoryd"
+)
+
+// FuzzKept: whatever is in the file, what is read of it is written and read again the same.
+func FuzzKept(f *testing.F) {
+	lines, err := encodeKept([]kept{
+		keepDropped("a/\xff", record{version: codestory.Version{Size: 1, ModTime: -1}, since: 2, reason: "dropped"}),
+		form{until: 3}.keep("b", "s3\tx\ty"), removal{since: 4, until: 5, once: true}.keep("c", "a"),
+		ledgerEntry{generation: 6, state: []byte("state")}.keep("d", "a"), ended(keepUpload("d", 6)), {Kind: keptPaused, Reason: "now"},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append([]byte(keptHeader), lines...))
+	f.Add(lines[:len(lines)-5])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all, _ := parseKept(b)
+		again, err := encodeKept(slices.Collect(maps.Values(all)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, damaged := parseKept(again); damaged > 0 || !reflect.DeepEqual(got, all) {
+			t.Errorf("%+v is read again as %+v, %d damaged", all, got, damaged)
+		}
+	})
+}
