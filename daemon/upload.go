@@ -139,6 +139,16 @@ var (
 	errSuperseded = errors.New("this version is not to be uploaded any more")
 )
 
+// noteSilence notes an upload that is not answered while it is waited for, so that being killed meanwhile forgets it no
+// more than giving it up does.
+func (d *Daemon) noteSilence(claim *queue.Claim) func(etag string) {
+	return func(etag string) {
+		if err := claim.Unanswered(etag); err != nil {
+			d.log.Warn("an upload without an answer could not be noted", "path", claim.Path, "error", err)
+		}
+	}
+}
+
 // noting is outcome, after it was noted that the store may still take what was sent.
 func noting(claim *queue.Claim, etag string, outcome func() error) func() error {
 	return func() error {
@@ -238,6 +248,7 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 		Ledger:      claim,
 		Progress:    progress,
 		Patience:    patience(claim.Attempt),
+		Silent:      d.noteSilence(claim),
 	})
 }
 

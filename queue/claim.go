@@ -28,6 +28,7 @@ type Claim struct {
 	q          *Queue
 	epoch      int // of the database that it was claimed from
 	generation uint64
+	noted      string // the ETag of an upload that was not answered, if this claim was the first to note it
 }
 
 // Next claims the most urgent file that nobody has claimed, and waits for one where there is none. Its error is ctx's,
@@ -226,6 +227,11 @@ func (c *Claim) Done(object Stored) error {
 	return c.settle(func(ch *change, r record, now time.Time) error {
 		if err := ch.forgetUpload(string(c.Path), c.generation); err != nil {
 			return err
+		}
+		if c.noted != "" { // answered after all
+			if err := ch.tx.Bucket(bucketUnanswered).Delete(unansweredKey(string(c.Path), c.noted)); err != nil {
+				return err
+			}
 		}
 		next := r
 		next.stored = object.record(ch.destination, c.generation, now)

@@ -74,3 +74,27 @@ func TestPutAgain(t *testing.T) {
 		t.Errorf("claimed for another destination: %+v", c)
 	}
 }
+
+// An answer that comes after all ends the note of its own upload, and of no other.
+func TestAnsweredAfterAll(t *testing.T) {
+	t.Parallel()
+	q := open(t)
+	enqueue(t, q, change(codestory.StoryAudioPath(storyA), 1, 10))
+	c := next(t, q)
+	must(t, c.Unanswered("late"))
+	must(t, c.Unanswered("late"))
+	must(t, c.Done(put(1, 10)))
+	if got := notes(t, q); len(got) != 0 {
+		t.Errorf("after it was answered: %+v", got)
+	}
+	enqueue(t, q, change(codestory.StoryAudioPath(storyA), 2, 10))
+	c = next(t, q)
+	must(t, c.Unanswered("late"))
+	c.Release()
+	c = next(t, q)
+	must(t, c.Unanswered("late"))
+	must(t, c.Done(put(2, 10)))
+	if got := notes(t, q); len(got) != 1 {
+		t.Errorf("after another upload of the same was answered: %+v", got)
+	}
+}

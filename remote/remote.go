@@ -59,6 +59,9 @@ type PutOptions struct {
 	// Progress is told of bytes as they are sent, and of those that an earlier attempt has sent. It may be called by
 	// several goroutines at the same time. Bytes that are sent again count again. It may be nil.
 	Progress func(n int64)
+	// Silent is told, where the store does not answer for some seconds to what was sent whole, which ETag the object has
+	// if it is taken. It may be called while Put is under way, or just after. It may be nil.
+	Silent func(etag string)
 	// Patience is how long to wait while nothing is seen to move, where that is longer than the store's own time.
 	Patience time.Duration
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -152,10 +153,20 @@ func TestCompleteWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A server that got a whole upload, never answered, and stores it when there is a newer version: that comes back.
+// A server that got a whole upload, never answered, and stores it when there is a newer version: that comes back, after
+// the daemon was killed meanwhile too.
 func TestUploadThatIsStoredLate(t *testing.T) {
 	t.Parallel()
 	server := remotetest.StartMinIO(t, remotetest.MinIOOptions{})
+	for _, kill := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed %v", kill), func(t *testing.T) {
+			t.Parallel()
+			storedLate(t, server, kill)
+		})
+	}
+}
+
+func storedLate(t *testing.T, server *remotetest.MinIO, kill bool) {
 	bucket := server.Bucket(t)
 	proxy := remotetest.CountingProxy(t, server.Endpoint)
 	held := make(chan func(), 1)
@@ -166,13 +177,18 @@ func TestUploadThatIsStoredLate(t *testing.T) {
 		}
 		once.Do(func() {
 			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
 			late := r.Clone(t.Context())
 			late.Body = io.NopCloser(bytes.NewReader(body))
-			if c, _, hijack := w.(http.Hijacker).Hijack(); err == nil && hijack == nil {
-				_ = c.Close()
-			}
 			held <- func() { proxy.Forward(httptest.NewRecorder(), late) }
 			answered = true
+			if kill { // it says nothing as long as anybody waits
+				<-r.Context().Done()
+			} else if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				_ = c.Close()
+			}
 		})
 		return answered
 	})
@@ -181,7 +197,14 @@ func TestUploadThatIsStoredLate(t *testing.T) {
 	m.write(path, []byte(first))
 	m.start()
 	storeLate := <-held
+	if kill {
+		m.await("the upload to be noted", func(s codestory.Status) bool { return s.Queue.OldestSeconds >= 5 })
+		m.kill()
+	}
 	m.write(path, []byte(second))
+	if kill {
+		m.start()
+	}
 	holds := func(content string) func(codestory.Status) bool {
 		return func(codestory.Status) bool { return objects(t, server, bucket)[path.Key()] == content }
 	}

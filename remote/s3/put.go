@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/minio/minio-go/v7"
@@ -32,6 +33,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	sums := s.newSums()
 	body := remote.NewBody(src, sums, opts.Meter())
 	defer body.Close()
+	defer s.tellSilence(body, opts.Silent)()
 	info, sent, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
@@ -52,6 +54,19 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	return remote.Object{
 		Key: key, Size: src.Size(), ETag: info.ETag, MD5: body.Sum(), ContentType: opts.ContentType,
 	}, nil
+}
+
+// tellSilence tells that no answer came for a while to a body that was sent soon. stop is for when one has.
+func (s *Store) tellSilence(body *remote.Body, tell func(etag string)) (stop func()) {
+	if tell == nil {
+		return func() {}
+	}
+	t := time.AfterFunc(s.silence, func() {
+		if body.Complete() {
+			tell(body.Sum())
+		}
+	})
+	return func() { t.Stop() }
 }
 
 func storable(key string, size int64) error {

@@ -61,7 +61,8 @@ type Store struct {
 	region       string
 	createBucket bool
 	sizes        sizes
-	signParts    bool // see exposed
+	signParts    bool          // see exposed
+	silence      time.Duration // after which a put that was not answered is told of
 	log          *slog.Logger
 
 	keys      *keyring
@@ -129,6 +130,7 @@ func New(opts Options) (*Store, error) {
 		createBucket: opts.CreateBucket,
 		sizes:        opts.sizes.withDefaults(),
 		signParts:    exposed(endpoint),
+		silence:      cmp.Or(opts.stall, defaultStall) / 15,
 		log:          opts.Logger,
 		keys:         keys,
 		creds:        credentials.New(keys),

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,10 +30,7 @@ type transport struct {
 // newTransport sends to the servers themselves, or by the proxies in the options. HTTP/2 is left off: all uploads would
 // share one connection.
 func newTransport(opts Options, roots *x509.CertPool) *transport {
-	stall := opts.stall
-	if stall == 0 {
-		stall = defaultStall
-	}
+	stall := cmp.Or(opts.stall, defaultStall)
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	pieces := new(pieceBuffers)
 	return &transport{base: &http.Transport{

@@ -65,6 +65,27 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
+// While nothing is answered it is told, so that it can be written down.
+func TestSilenceIsTold(t *testing.T) {
+	t.Parallel()
+	data := remotetest.Bytes(1000)
+	digest := md5.Sum(data)
+	told := make(chan string, 1)
+	store := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select { // answers once it was told
+		case etag := <-told:
+			w.Header().Set("Etag", `"`+etag+`"`)
+		case <-r.Context().Done():
+		}
+	}, nil)
+	store.silence = 50 * time.Millisecond
+	object, err := store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{Silent: func(etag string) { told <- etag }})
+	if err != nil || object.ETag != hex.EncodeToString(digest[:]) {
+		t.Errorf("put: %+v, %v", object, err)
+	}
+}
+
 // What never left this machine cannot arrive later.
 func TestNothingSentIsNotUnanswered(t *testing.T) {
 	t.Parallel()
