@@ -36,10 +36,11 @@ func (o Options) credentials(client *awshttp.BuildableClient) (keys *keyring, re
 	}
 	chain := &chain{opts: o, client: client}
 	keys = &keyring{chain: chain, log: o.Logger}
-	cfg, err := chain.load(context.Background())
+	cfg, files, err := chain.load(context.Background())
 	if err != nil {
 		return nil, "", err
 	}
+	keys.files.Store(&files)
 	if aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil)) {
 		if o.Profile != "" {
 			return nil, "", fmt.Errorf("profile %q has no aws_access_key_id and aws_secret_access_key, nor any other way to credentials", o.Profile)
@@ -62,16 +63,14 @@ const roleTimeout = 1500 * time.Millisecond
 type chain struct {
 	opts   Options
 	client *awshttp.BuildableClient
-
-	files []string // that the last load has read, or whose absence it has seen
 }
 
-// load reads the files and asks nobody.
-func (c *chain) load(ctx context.Context) (aws.Config, error) {
+// load asks nobody. It returns the files, too, that it has read, or whose absence it has seen.
+func (c *chain) load(ctx context.Context) (cfg aws.Config, files []string, err error) {
 	configFile, credentialsFile := c.opts.ConfigFile, c.opts.CredentialsFile
 	env, err := config.NewEnvConfig()
 	if err != nil {
-		return aws.Config{}, fmt.Errorf("reading the AWS settings of the environment: %w", err)
+		return aws.Config{}, nil, fmt.Errorf("reading the AWS settings of the environment: %w", err)
 	}
 	if configFile == "" {
 		configFile = cmp.Or(env.SharedConfigFile, config.DefaultSharedConfigFilename())
@@ -79,7 +78,7 @@ func (c *chain) load(ctx context.Context) (aws.Config, error) {
 	if credentialsFile == "" {
 		credentialsFile = cmp.Or(env.SharedCredentialsFile, config.DefaultSharedCredentialsFilename())
 	}
-	c.files = []string{configFile, credentialsFile, env.WebIdentityTokenFilePath}
+	files = []string{configFile, credentialsFile, env.WebIdentityTokenFilePath}
 	options := []func(*config.LoadOptions) error{
 		config.WithSharedConfigFiles([]string{configFile}),
 		config.WithSharedCredentialsFiles([]string{credentialsFile}),
@@ -91,17 +90,16 @@ func (c *chain) load(ctx context.Context) (aws.Config, error) {
 	if c.opts.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(c.opts.Profile))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("profile %q of %s and %s: %s", cmp.Or(c.opts.Profile, "default"),
+	if cfg, err = config.LoadDefaultConfig(ctx, options...); err != nil {
+		return aws.Config{}, files, fmt.Errorf("profile %q of %s and %s: %s", cmp.Or(c.opts.Profile, "default"),
 			configFile, credentialsFile, oneLine(err))
 	}
 	for _, source := range cfg.ConfigSources {
 		if shared, ok := source.(config.SharedConfig); ok {
-			c.files = append(c.files, shared.WebIdentityTokenFile, tokenFile(shared))
+			files = append(files, shared.WebIdentityTokenFile, tokenFile(shared))
 		}
 	}
-	return cfg, nil
+	return cfg, files, nil
 }
 
 // tokenFile is where `aws sso login` leaves the token of a profile; "" for one that has no SSO.

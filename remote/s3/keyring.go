@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -19,10 +20,11 @@ import (
 // What is at hand stays in use while it holds, should getting it anew fail: a file may be in the middle of being
 // written, and a role's server away for a minute.
 type keyring struct {
-	chain *chain       // nil where the keys were given and stay what they are
-	log   *slog.Logger // not nil with a chain
+	chain *chain                   // nil where the keys were given and stay what they are
+	log   *slog.Logger             // not nil with a chain
+	files atomic.Pointer[[]string] // that the credentials come from
 
-	mu     sync.Mutex
+	mu     sync.Mutex        // held while they are got
 	value  credentials.Value // the last that was had; the zero value before
 	seen   string            // what the files were like then
 	renew  time.Time         // when to get it anew; zero for never
@@ -30,8 +32,9 @@ type keyring struct {
 }
 
 const (
-	// retrieveTimeout bounds one attempt to get credentials: a server may be asked, or a program run, for them.
-	retrieveTimeout = 30 * time.Second
+	// retrieveTimeout bounds one attempt to get credentials: a server may be asked, or a program run, for them. All
+	// requests wait for it, whatever their contexts, and so does the end of the daemon.
+	retrieveTimeout = 15 * time.Second
 	// failedPause is how long a failure stands for all who ask, and failedAgain how long the keys at hand are used
 	// before it is tried again.
 	failedPause = 2 * time.Second
@@ -49,7 +52,7 @@ func (k *keyring) IsExpired() bool {
 }
 
 func (k *keyring) expired() bool {
-	return !k.renew.IsZero() && !time.Now().Before(k.renew) || k.seen != stamps(k.chain.files)
+	return !k.renew.IsZero() && !time.Now().Before(k.renew) || k.seen != stamps(*k.files.Load())
 }
 
 // Retrieve implements credentials.Provider.
@@ -71,11 +74,12 @@ func (k *keyring) RetrieveWithCredContext(cc *credentials.CredContext) (credenti
 	}
 	ctx, cancel := context.WithTimeout(ctx, retrieveTimeout)
 	defer cancel()
-	files := k.chain.files
-	k.seen = stamps(files) // before they are read: what changes meanwhile is read again
-	value, err := k.chain.retrieve(ctx)
-	if !slices.Equal(files, k.chain.files) {
-		k.seen = stamps(k.chain.files)
+	known := *k.files.Load()
+	k.seen = stamps(known) // before they are read: what changes meanwhile is read again
+	value, files, err := k.chain.retrieve(ctx)
+	if files != nil && !slices.Equal(files, known) {
+		k.files.Store(&files)
+		k.seen = stamps(files)
 	}
 	now := time.Now()
 	if err != nil {
@@ -110,29 +114,27 @@ func (k *keyring) fingerprint() string {
 	if k.chain == nil {
 		return ""
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return stamps(k.chain.files)
+	return stamps(*k.files.Load())
 }
 
-// retrieve reads the files and asks whom they name.
-func (c *chain) retrieve(ctx context.Context) (credentials.Value, error) {
-	cfg, err := c.load(ctx)
+// retrieve reads the files, which it returns too, and asks whom they name.
+func (c *chain) retrieve(ctx context.Context) (v credentials.Value, files []string, err error) {
+	cfg, files, err := c.load(ctx)
 	if err != nil {
-		return credentials.Value{}, err
+		return v, files, err
 	}
 	value, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return credentials.Value{}, err
+		return v, files, err
 	}
-	v := credentials.Value{
+	v = credentials.Value{
 		AccessKeyID: value.AccessKeyID, SecretAccessKey: value.SecretAccessKey, SessionToken: value.SessionToken,
 		SignerType: credentials.SignatureV4,
 	}
 	if value.CanExpire {
 		v.Expiration = value.Expires
 	}
-	return v, nil
+	return v, files, nil
 }
 
 // stamps tells two states of the files apart without reading them.
