@@ -98,6 +98,33 @@ func TestAFileThatIsHeldOpenIsFinishedOnceItIsClosed(t *testing.T) {
 	}
 }
 
+// Tools that copy a file set its times and rights once they have closed it.
+func TestAFileWhoseTimesAreSetAfterItsCloseIsFinished(t *testing.T) {
+	t.Parallel()
+	needLeases(t)
+	r := newRig(t, func(o *Options) { o.Settle = time.Hour })
+	name := storyA + "/audio/story.mp3"
+	r.write(name, "x")
+	r.start()
+	r.arrives(name)
+	at := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(r.path(name), at, at); err != nil {
+		t.Fatal(err)
+	}
+	chmod := func(mode os.FileMode) {
+		if err := os.Chmod(r.path(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chmod(0o600)
+	latest := func() bool {
+		v, err := r.tree.Stat(codestory.Path(name))
+		got := r.sink.of(name)
+		return err == nil && got[len(got)-1].Version == v
+	}
+	r.wait("the version with the times", latest)
+}
+
 // The first close is the end of the file for all one can know. What is written soon after it is one of several pieces.
 func TestAFileThatIsOpenedForEachPieceIsHandedOnTwice(t *testing.T) {
 	t.Parallel()
@@ -214,7 +241,7 @@ func (r *rig) seen(name string) {
 		r.t.Fatal(err)
 	}
 	r.w.pending.touch(name)
-	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
+	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v}, true)
 }
 
 func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {

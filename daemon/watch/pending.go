@@ -53,7 +53,9 @@ type pendingFile struct {
 	delay   time.Duration
 	reason  string // why it is not finished, for people; "" while that is a matter of moments
 
+	again    bool   // it was handed on a moment before it began to settle
 	touches  uint64 // how often it was touched: a look that took place meanwhile does not count
+	writes   uint64 // touches at the latest that may have been a write
 	rechecks uint64 // touches at the latest recheck: hand it on even if the sink knows it; 0 where there was none
 	index    int    // in the heap; -1 while it is looked at
 }
@@ -68,7 +70,7 @@ func newPending(settle time.Duration) *pending {
 	}
 }
 
-// touch notes that something happened to the file, if it is one that settles.
+// touch notes that the file was written to, if it is one that settles.
 func (p *pending) touch(name string) (settles bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,17 +78,19 @@ func (p *pending) touch(name string) (settles bool) {
 	if f == nil {
 		return false
 	}
-	p.touched(f)
+	p.touched(f, true)
 	return true
 }
 
-// add lets a file settle that was just seen as c says, unless it is what was handed on a moment ago.
-func (p *pending) add(c Change) {
+// add lets a file settle that was just seen as c says, unless it is what was handed on a moment ago. wrote says whether
+// it may have been written to: when its times or rights are set right after it was closed, as by most tools that copy,
+// it is no file that is written in pieces.
+func (p *pending) add(c Change, wrote bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.files[c.Name]; f != nil {
 		if f.version != c.Version {
-			p.touched(f)
+			p.touched(f, wrote)
 		}
 		return
 	}
@@ -96,7 +100,10 @@ func (p *pending) add(c Change) {
 		if last == c.Version {
 			return
 		}
-		f.rule, f.due = byQuiet, now.Add(p.settle)
+		f.again = true
+		if wrote || last.Size != c.Version.Size {
+			f.rule, f.due = byQuiet, now.Add(p.settle)
+		}
 	}
 	p.files[c.Name] = f
 	p.push(f)
@@ -109,18 +116,23 @@ func (p *pending) recheck(path codestory.Path) {
 	f := p.files[string(path)]
 	if f == nil {
 		now := time.Now()
-		f = &pendingFile{name: string(path), path: path, began: now, due: now}
+		f = &pendingFile{name: string(path), path: path, began: now, due: now, rule: byQuiet}
 		p.files[f.name] = f
 		p.push(f)
 	}
-	f.rule = byQuiet
-	p.touched(f)
+	p.touched(f, false)
 	f.rechecks = f.touches
 }
 
-func (p *pending) touched(f *pendingFile) {
+func (p *pending) touched(f *pendingFile, wrote bool) {
 	now := time.Now()
 	f.touches++
+	if wrote {
+		f.writes = f.touches
+		if f.again {
+			f.rule = byQuiet
+		}
+	}
 	if !f.since.IsZero() {
 		f.since = now
 	}
@@ -234,7 +246,10 @@ func (p *pending) done(l look) {
 		f.rechecks = 0
 	}
 	if l.sent {
-		f.began, f.rule = now, byQuiet
+		f.began, f.again = now, true
+		if f.writes > l.touches {
+			f.rule = byQuiet
+		}
 	}
 	f.due = now
 	p.push(f)

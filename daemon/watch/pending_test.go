@@ -48,7 +48,7 @@ func TestAnOldFileIsFinishedAtTheFirstLook(t *testing.T) {
 		t.Skip("the system tells no change time")
 	}
 	r.wait("it to be old", func() bool { return quiet(v, time.Now(), settle) })
-	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
+	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v}, true)
 	looks, _ := r.w.pending.take(maxBatch)
 	if finished := r.w.finished(looks); len(finished) != 1 || finished[0].version != v {
 		t.Errorf("of %d looks %d are finished, want one of one", len(looks), len(finished))
@@ -60,7 +60,7 @@ func TestAScanWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPending(settle)
 		for i := range maxFromScan {
-			p.add(Change{Name: fmt.Sprint(i)})
+			p.add(Change{Name: fmt.Sprint(i)}, true)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -83,7 +83,7 @@ func TestAScanWaitsForRoom(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		p.add(Change{Name: "one more"})
+		p.add(Change{Name: "one more"}, true)
 		cancel()
 		if err := p.waitForRoom(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("waitForRoom = %v, want the context's error", err)
@@ -131,9 +131,9 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 		// Both were handed on a moment ago, as another version.
 		p.recent.note("a", codestory.Version{Size: 1}, time.Now())
 		p.recent.note("b", codestory.Version{Size: 1}, time.Now())
-		p.add(Change{Name: "a"})
+		p.add(Change{Name: "a"}, true)
 		time.Sleep(settle / 2)
-		p.add(Change{Name: "b"})
+		p.add(Change{Name: "b"}, true)
 		if looks, wait := p.take(9); len(looks) != 0 || wait != settle/2 {
 			t.Errorf("before they are due: %d, %v", len(looks), wait)
 		}
@@ -156,7 +156,7 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 			t.Error("touch of a file that does not settle")
 		}
 		// Of others there is nothing to wait for.
-		p.add(Change{Name: "c"})
+		p.add(Change{Name: "c"}, true)
 		if looks, _ = p.take(9); len(looks) != 1 || looks[0].name != "c" {
 			t.Errorf("took %v, want the new file at once", looks)
 		}

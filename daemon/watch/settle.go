@@ -204,7 +204,7 @@ func (w *Watcher) admit(ctx context.Context, files []Change) error {
 		return err
 	}
 	for _, c := range files {
-		w.pending.add(c)
+		w.pending.add(c, true)
 	}
 	return nil
 }
