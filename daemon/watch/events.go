@@ -63,7 +63,7 @@ func (s *session) event(event fsnotify.Event) {
 			s.newDirs.put(name)
 		}
 	default:
-		s.file(name, info, event.Op != fsnotify.Chmod)
+		s.file(name, info)
 	}
 }
 
@@ -73,12 +73,12 @@ func (s *session) wanted(dir string) bool {
 	return rules.excluded(dir, true) == "" && rules.excludedAbove(dir) == ""
 }
 
-// file lets a file settle that something happened to; wrote is false where it was its times or rights.
-func (s *session) file(name string, info os.FileInfo, wrote bool) {
+// file lets a file settle that something happened to.
+func (s *session) file(name string, info os.FileInfo) {
 	rules := s.w.opts.Rules
 	e := fileEntry(name, info, rules)
 	if e.Ignored == "" && rules.excludedAbove(name) == "" {
-		s.w.pending.add(Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault}, wrote)
+		s.w.pending.add(Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault})
 	}
 }
 

@@ -241,7 +241,7 @@ func (r *rig) seen(name string) {
 		r.t.Fatal(err)
 	}
 	r.w.pending.touch(name)
-	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v}, true)
+	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
 }
 
 func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {

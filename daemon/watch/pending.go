@@ -55,7 +55,6 @@ type pendingFile struct {
 
 	again    bool   // it was handed on a moment before it began to settle
 	touches  uint64 // how often it was touched: a look that took place meanwhile does not count
-	writes   uint64 // touches at the latest that may have been a write
 	rechecks uint64 // touches at the latest recheck: hand it on even if the sink knows it; 0 where there was none
 	index    int    // in the heap; -1 while it is looked at
 }
@@ -70,7 +69,7 @@ func newPending(settle time.Duration) *pending {
 	}
 }
 
-// touch notes that the file was written to, if it is one that settles.
+// touch notes that something happened to the file, if it is one that settles.
 func (p *pending) touch(name string) (settles bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,32 +77,27 @@ func (p *pending) touch(name string) (settles bool) {
 	if f == nil {
 		return false
 	}
-	p.touched(f, true)
+	p.touched(f)
 	return true
 }
 
-// add lets a file settle that was just seen as c says, unless it is what was handed on a moment ago. wrote says whether
-// it may have been written to: when its times or rights are set right after it was closed, as by most tools that copy,
-// it is no file that is written in pieces.
-func (p *pending) add(c Change, wrote bool) {
+// add lets a file settle that was just seen as c says, unless it is what was handed on a moment ago.
+func (p *pending) add(c Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f := p.files[c.Name]; f != nil {
 		if f.version != c.Version {
-			p.touched(f, wrote)
+			p.touched(f)
 		}
 		return
 	}
 	now := time.Now()
 	f := &pendingFile{name: c.Name, path: c.Path, fault: c.Fault, began: now, version: c.Version, since: now, due: now}
 	if last, ok := p.recent.of(c.Name, now); ok {
-		if last == c.Version {
+		if last.version == c.Version {
 			return
 		}
 		f.again = true
-		if wrote || last.Size != c.Version.Size {
-			f.rule, f.due = byQuiet, now.Add(p.settle)
-		}
 	}
 	p.files[c.Name] = f
 	p.push(f)
@@ -120,19 +114,13 @@ func (p *pending) recheck(path codestory.Path) {
 		p.files[f.name] = f
 		p.push(f)
 	}
-	p.touched(f, false)
+	p.touched(f)
 	f.rechecks = f.touches
 }
 
-func (p *pending) touched(f *pendingFile, wrote bool) {
+func (p *pending) touched(f *pendingFile) {
 	now := time.Now()
 	f.touches++
-	if wrote {
-		f.writes = f.touches
-		if f.again {
-			f.rule = byQuiet
-		}
-	}
 	if !f.since.IsZero() {
 		f.since = now
 	}
@@ -179,6 +167,7 @@ type look struct {
 	since   time.Time
 	delay   time.Duration // after the latest error
 	touches uint64
+	again   bool
 	recheck bool
 	sent    bool // the sink has taken version
 }
@@ -193,7 +182,7 @@ func (p *pending) take(limit int) (looks []look, wait time.Duration) {
 		f.looked = now
 		looks = append(looks, look{
 			file: f, name: f.name, began: f.began, rule: f.rule, version: f.version, since: f.since, delay: f.delay,
-			touches: f.touches, recheck: f.rechecks > 0,
+			touches: f.touches, again: f.again, recheck: f.rechecks > 0,
 		})
 	}
 	if len(p.heap) == 0 {
@@ -247,20 +236,16 @@ func (p *pending) done(l look) {
 	}
 	if l.sent {
 		f.began, f.again = now, true
-		if f.writes > l.touches {
-			f.rule = byQuiet
-		}
 	}
 	f.due = now
 	p.push(f)
 }
 
-// handed reports whether that version of the file was handed on a moment ago.
-func (p *pending) handed(name string, v codestory.Version) bool {
+// handed is what was handed on of the file a moment ago, if it was.
+func (p *pending) handed(name string) (last handed, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last, ok := p.recent.of(name, time.Now())
-	return ok && last == v
+	return p.recent.of(name, time.Now())
 }
 
 // forget forgets what was handed on a moment ago.

@@ -48,7 +48,7 @@ func TestAnOldFileIsFinishedAtTheFirstLook(t *testing.T) {
 		t.Skip("the system tells no change time")
 	}
 	r.wait("it to be old", func() bool { return quiet(v, time.Now(), settle) })
-	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v}, true)
+	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
 	looks, _ := r.w.pending.take(maxBatch)
 	if finished := r.w.finished(looks); len(finished) != 1 || finished[0].version != v {
 		t.Errorf("of %d looks %d are finished, want one of one", len(looks), len(finished))
@@ -60,7 +60,7 @@ func TestAScanWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPending(settle)
 		for i := range maxFromScan {
-			p.add(Change{Name: fmt.Sprint(i)}, true)
+			p.add(Change{Name: fmt.Sprint(i)})
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -83,7 +83,7 @@ func TestAScanWaitsForRoom(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		p.add(Change{Name: "one more"}, true)
+		p.add(Change{Name: "one more"})
 		cancel()
 		if err := p.waitForRoom(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("waitForRoom = %v, want the context's error", err)
@@ -107,7 +107,7 @@ func TestWhatWasHandedOnIsRememberedForAMoment(t *testing.T) {
 		r.note("a", two, time.Now())
 		time.Sleep(settle - 1)
 		r.note("b", one, time.Now())
-		if v, ok := r.of("a", time.Now()); !ok || v != two {
+		if v, ok := r.of("a", time.Now()); !ok || v.version != two {
 			t.Errorf("after less than the window: %v, %v", v, ok)
 		}
 		time.Sleep(1)
@@ -115,10 +115,37 @@ func TestWhatWasHandedOnIsRememberedForAMoment(t *testing.T) {
 		if _, ok := r.of("a", time.Now()); ok {
 			t.Error("remembered for longer than the window")
 		}
-		if v, ok := r.of("b", time.Now()); !ok || v != one {
+		if v, ok := r.of("b", time.Now()); !ok || v.version != one {
 			t.Errorf("of b: %v, %v", v, ok)
 		}
 	})
+}
+
+func TestRetouched(t *testing.T) {
+	t.Parallel()
+	closed := codestory.Version{Size: 9, ModTime: 1000, ChangeTime: 1000, Inode: 5}
+	with := func(edit func(v *codestory.Version)) codestory.Version {
+		v := closed
+		v.ChangeTime = 2000
+		edit(&v)
+		return v
+	}
+	for name, c := range map[string]struct {
+		v    codestory.Version
+		row  int
+		want bool
+	}{
+		"rights set":            {v: with(func(*codestory.Version) {}), want: true},
+		"times set":             {v: with(func(v *codestory.Version) { v.ModTime = 1 }), want: true},
+		"written":               {v: with(func(v *codestory.Version) { v.ModTime = 2000 })},
+		"written and times set": {v: with(func(v *codestory.Version) { v.ModTime, v.Size = 1, 10 })},
+		"replaced":              {v: with(func(v *codestory.Version) { v.Inode = 6 })},
+		"once too often":        {v: with(func(*codestory.Version) {}), row: maxRetouched},
+	} {
+		if got := (handed{version: closed, row: c.row}).isRetouched(c.v); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }
 
 func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
@@ -128,12 +155,16 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 		if looks, wait := p.take(9); len(looks) != 0 || wait != -1 {
 			t.Errorf("of nothing: %d, %v", len(looks), wait)
 		}
-		// Both were handed on a moment ago, as another version.
-		p.recent.note("a", codestory.Version{Size: 1}, time.Now())
-		p.recent.note("b", codestory.Version{Size: 1}, time.Now())
-		p.add(Change{Name: "a"}, true)
+		// Both have to be quiet.
+		add := func(name string) {
+			p.add(Change{Name: name})
+			looks, _ := p.take(1)
+			looks[0].rule = byQuiet
+			p.putBack(looks[0], 0, "")
+		}
+		add("a")
 		time.Sleep(settle / 2)
-		p.add(Change{Name: "b"}, true)
+		add("b")
 		if looks, wait := p.take(9); len(looks) != 0 || wait != settle/2 {
 			t.Errorf("before they are due: %d, %v", len(looks), wait)
 		}
@@ -156,7 +187,7 @@ func TestFilesAreTakenWhenTheyAreDue(t *testing.T) {
 			t.Error("touch of a file that does not settle")
 		}
 		// Of others there is nothing to wait for.
-		p.add(Change{Name: "c"}, true)
+		p.add(Change{Name: "c"})
 		if looks, _ = p.take(9); len(looks) != 1 || looks[0].name != "c" {
 			t.Errorf("took %v, want the new file at once", looks)
 		}

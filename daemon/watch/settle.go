@@ -62,9 +62,10 @@ func (w *Watcher) finished(looks []look) []look {
 func (w *Watcher) lookAt(l *look) bool {
 	v, err := w.tree.version(l.name)
 	now := time.Now()
+	last, lately := w.pending.handed(l.name)
 	switch {
 	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, ErrDirMissing),
-		err == nil && !l.recheck && w.pending.handed(l.name, v):
+		err == nil && !l.recheck && lately && last.version == v:
 		w.pending.done(*l)
 		return false
 	case err != nil:
@@ -73,6 +74,9 @@ func (w *Watcher) lookAt(l *look) bool {
 		return false
 	}
 	l.saw(v, now)
+	if l.again && !(lately && last.isRetouched(v)) {
+		l.rule = byQuiet
+	}
 	overdue := now.Sub(l.began) >= patience*w.opts.Settle
 	if l.rule == byQuiet && !overdue && !w.quietLongEnough(l, now) {
 		w.pending.putBack(*l, 0, "")
@@ -204,7 +208,7 @@ func (w *Watcher) admit(ctx context.Context, files []Change) error {
 		return err
 	}
 	for _, c := range files {
-		w.pending.add(c, true)
+		w.pending.add(c)
 	}
 	return nil
 }
