@@ -16,15 +16,15 @@ import (
 
 // Owner is the user of the story. A story that nothing is known of is asked of the store.
 func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
-	s, err := d.queue.Story(id)
+	owner, err := d.queue.Owner(id)
 	if errors.Is(err, codestory.ErrNotFound) {
 		if err := d.findStory(ctx, id); err != nil {
 			return "", err
 		}
-		s, err = d.queue.Story(id)
+		owner, err = d.queue.Owner(id)
 	}
-	if err != nil || s.Owned {
-		return s.Metadata.UserID, err
+	if err != nil || owner.Known {
+		return owner.User, err
 	}
 	return d.unsettledOwner(ctx, id)
 }

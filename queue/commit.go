@@ -7,6 +7,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/atomicfile"
 )
 
@@ -25,6 +26,8 @@ type change struct {
 	epoch       int
 	counts      counts
 	kept        []kept
+
+	stories []codestory.StoryID // whose records were written
 
 	observed bool // there is somebody to tell of what is noted
 	noted    []noted
@@ -90,6 +93,7 @@ func (q *Queue) transact(batch []*call) error {
 		return q.noticed(err)
 	}
 	q.recovered()
+	q.owners.forget(ch.stories)
 	q.tell(ch)
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -100,6 +100,7 @@ type Queue struct {
 	epoch       int  // counts the databases that were lost under us
 
 	observer func(File) // nil for none
+	owners   owners
 
 	writer  sync.Mutex // held for a write transaction
 	kept    keptFile   // guarded by writer

@@ -95,6 +95,7 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 	if err != nil {
 		return err
 	}
+	ch.stories = append(ch.stories, id)
 	if err := ch.tx.Bucket(bucketStories).Put([]byte(id), b); err != nil {
 		return err
 	}
@@ -113,6 +114,7 @@ func (ch *change) dropEmptyStory(id codestory.StoryID) error {
 	if err := ch.tx.Bucket(bucketNewest).Delete(s.newestKey()); err != nil {
 		return err
 	}
+	ch.stories = append(ch.stories, id)
 	return ch.tx.Bucket(bucketStories).Delete([]byte(id))
 }
 
