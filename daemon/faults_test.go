@@ -93,6 +93,27 @@ func TestDamagedDatabaseIsRebuilt(t *testing.T) {
 	})
 }
 
+// What is in the store and not on this machine any more is found by listing the store, once.
+func TestLostIndexOfWhatIsOnlyStored(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "Router"}`)
+		store.store(codestory.ChapterPath(router, 1).Key(), "one")
+		store.store(codestory.KeyPrefix+"not a story's", "another's")
+		w.lose()
+		w.upload(time.Hour)
+		page, err := w.Stories(t.Context(), nil, 10, "")
+		if err != nil || len(page.Stories) != 1 || page.Stories[0].Title != "Router" || len(page.Stories[0].Chapters) != 1 {
+			t.Errorf("stories: %+v, %v", page, err)
+		}
+		w.upload(time.Hour)
+		if n := store.count("list"); n != 1 {
+			t.Errorf("the store was listed %d times", n)
+		}
+	})
+}
+
 // Where the store has other bytes than the file, or nobody can tell, the file is uploaded.
 func TestLostIndexAndAnotherObject(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -36,6 +36,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	workers.Go(func() { d.watchLate(soft) })
 	workers.Go(func() { d.watchClock(soft, time.Now) })
 	workers.Go(func() { d.tend(soft) })
+	workers.Go(func() { d.recollect(soft) })
 	slots := make(chan struct{}, d.concurrency)
 	for {
 		select {

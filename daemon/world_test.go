@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -155,6 +158,25 @@ func (s *scripted) Open(ctx context.Context, key string, offset, length int64) (
 		return io.NopCloser(rest), object, nil
 	}
 	return io.NopCloser(io.LimitReader(rest, length)), object, nil
+}
+
+func (s *scripted) List(_ context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
+	s.called("list " + prefix)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []remote.Object
+	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
+		if strings.HasPrefix(key, prefix) && key > after {
+			found = append(found, describeBytes(key, s.objects[key]))
+		}
+	}
+	return func(yield func(remote.Object, error) bool) {
+		for _, object := range found {
+			if !yield(object, nil) {
+				return
+			}
+		}
+	}
 }
 
 // world is a daemon with its directory and database, and no watcher that runs: files are enqueued by hand.

@@ -32,6 +32,7 @@ type Rebuilt struct {
 	Aside  string    `json:"aside,omitempty"`  // where the damaged one is; "" where there is none
 	Reason string    `json:"reason,omitempty"` // what was wrong with it; "" where it was not there
 	Unread int       `json:"unread,omitempty"` // things that were kept beside it and could not be read any more
+	Listed bool      `json:"listed,omitempty"` // the store was asked what it has; see NoteListed
 	Now    bool      `json:"-"`                // since this queue was opened
 }
 
@@ -42,6 +43,37 @@ func (q *Queue) Rebuilt() *Rebuilt {
 	q.swap.RLock()
 	defer q.swap.RUnlock()
 	return q.rebuilt
+}
+
+// NoteListed records that the store was asked for all that it has, so that it is not asked again.
+func (q *Queue) NoteListed() error {
+	err := q.commit(func(ch *change) error {
+		r := readRebuilt(ch.tx)
+		if r == nil {
+			return nil
+		}
+		r.Listed = true
+		return putRebuilt(ch.tx, *r)
+	})
+	if err != nil {
+		return err
+	}
+	q.swap.Lock()
+	defer q.swap.Unlock()
+	if q.rebuilt != nil {
+		listed := *q.rebuilt
+		listed.Listed = true
+		q.rebuilt = &listed
+	}
+	return nil
+}
+
+func putRebuilt(tx *bolt.Tx, r Rebuilt) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding how the database was rebuilt: %w", err)
+	}
+	return tx.Bucket(bucketMeta).Put(keyRebuilt, text)
 }
 
 func readRebuilt(tx *bolt.Tx) *Rebuilt {

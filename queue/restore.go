@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -30,11 +29,7 @@ func (q *Queue) create(lost *Rebuilt) error {
 			return err
 		}
 		lost.At, lost.Unread = time.Now().UTC().Round(0), unread
-		text, err := json.Marshal(lost)
-		if err != nil {
-			return err
-		}
-		if err := ch.tx.Bucket(bucketMeta).Put(keyRebuilt, text); err != nil {
+		if err := putRebuilt(ch.tx, *lost); err != nil {
 			return err
 		}
 		for _, k := range slices.SortedFunc(maps.Values(saved), compareKept) {
