@@ -278,6 +278,28 @@ func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
 	})
 }
 
+// A file that has to be quiet is finished that long after its last event, not after the look that found it changed.
+func TestQuietBeginsWithTheLastEvent(t *testing.T) {
+	t.Parallel()
+	bubble(t, time.Second, func(r *rig, name string) {
+		r.cannotTell()
+		begun := time.Now()
+		for i := range 15 { // past the first look that is due
+			write(r.t, r.path(name), strings.Repeat("x", 1000+i))
+			r.seen(name)
+			time.Sleep(time.Second / 10)
+		}
+		last := time.Now().Add(-time.Second / 10)
+		synctest.Wait()
+		for len(r.sink.of(name)) == 0 && time.Since(begun) < time.Minute {
+			time.Sleep(time.Millisecond)
+		}
+		if quiet := time.Since(last); quiet < time.Second || quiet > time.Second+10*time.Millisecond {
+			r.t.Errorf("handed on %v after the last write, want a second", quiet)
+		}
+	})
+}
+
 // A file that is written again before it was ever quiet is finished all the same after a while, but not in the middle
 // of a piece.
 func TestAFileThatIsWrittenAgainAndAgainIsNotStarved(t *testing.T) {

@@ -165,6 +165,7 @@ type look struct {
 	rule    rule
 	version codestory.Version
 	since   time.Time
+	before  time.Time     // when it was looked at before
 	delay   time.Duration // after the latest error
 	touches uint64
 	again   bool
@@ -179,11 +180,11 @@ func (p *pending) take(limit int) (looks []look, wait time.Duration) {
 	now := time.Now()
 	for len(p.heap) > 0 && len(looks) < limit && !p.heap[0].due.After(now) {
 		f := heap.Pop(&p.heap).(*pendingFile)
-		f.looked = now
 		looks = append(looks, look{
-			file: f, name: f.name, began: f.began, rule: f.rule, version: f.version, since: f.since, delay: f.delay,
-			touches: f.touches, again: f.again, recheck: f.rechecks > 0,
+			file: f, name: f.name, began: f.began, rule: f.rule, version: f.version, since: f.since, before: f.looked,
+			delay: f.delay, touches: f.touches, again: f.again, recheck: f.rechecks > 0,
 		})
+		f.looked = now
 	}
 	if len(p.heap) == 0 {
 		return looks, -1

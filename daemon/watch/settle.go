@@ -104,12 +104,12 @@ func (w *Watcher) lookAt(l *look) bool {
 	return false
 }
 
-// saw notes which version was seen.
+// saw notes which version was seen. Another one than before is as old as the event that told of it, if one did.
 func (l *look) saw(v codestory.Version, now time.Time) {
-	if l.since.IsZero() || l.version != v {
-		l.version, l.since = v, now
+	if l.since.IsZero() || l.version != v && !l.since.After(l.before) {
+		l.since = now
 	}
-	l.delay = 0
+	l.version, l.before, l.delay = v, now, 0
 }
 
 // quietLongEnough reports whether nothing has happened to the file for Settle. Of one that nothing was heard of, its
