@@ -49,7 +49,7 @@ func (t *databaseTrouble) list() []codestory.Problem {
 // databaseProblems are what is wrong with the database now.
 func (d *Daemon) databaseProblems() []codestory.Problem {
 	problems := DatabaseProblems(d.queue)
-	err, since := d.queue.Trouble()
+	since, err := d.queue.Trouble()
 	if !errors.Is(err, codestory.ErrDiskFull) {
 		return append(problems, d.database.list()...)
 	}

@@ -37,7 +37,7 @@ const enoughRoom = 1 << 20
 
 // recovered ends the trouble after a write that succeeded.
 func (q *Queue) recovered() {
-	err, _ := q.Trouble()
+	_, err := q.Trouble()
 	if err == nil {
 		return
 	}
@@ -47,12 +47,12 @@ func (q *Queue) recovered() {
 	q.trouble.clear()
 }
 
-// Trouble is why writes fail, and since when; nil while all is well. Nothing is lost by it: what could not be written was
+// Trouble is since when writes fail, and why; nil while all is well. Nothing is lost by it: what could not be written was
 // not acknowledged.
-func (q *Queue) Trouble() (err error, since time.Time) {
+func (q *Queue) Trouble() (since time.Time, err error) {
 	q.trouble.mu.Lock()
 	defer q.trouble.mu.Unlock()
-	return q.trouble.err, q.trouble.since
+	return q.trouble.since, q.trouble.err
 }
 
 // Probe writes nothing new, to see whether that can be done. It ends Trouble, or says that it lasts.
