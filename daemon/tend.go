@@ -70,14 +70,14 @@ func (d *Daemon) tend(ctx context.Context) {
 
 // probe looks whether a database that failed can be written again, so that this is known before anybody needs it.
 func (d *Daemon) probe() {
-	err, _ := d.queue.Trouble()
+	_, err := d.queue.Trouble()
 	if err == nil && len(d.database.list()) == 0 {
 		return
 	}
 	if d.queue.Probe() != nil {
 		return
 	}
-	if err, _ := d.queue.Trouble(); err == nil {
+	if _, err := d.queue.Trouble(); err == nil {
 		d.database.clear()
 	}
 }
