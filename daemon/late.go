@@ -14,8 +14,7 @@ import (
 // newer version the store is asked again and again which one it has: after some seconds, then half as often each time,
 // until a day is over. Where the older one is back, the newer one is put again.
 //
-// What is not noticed is an upload whose process was killed within seconds after it was sent, or while a large one was
-// being put together of its parts.
+// What is not noticed is an upload whose process was killed within two seconds after it was sent.
 
 const (
 	lateEvery = 5 * time.Second // between looks at the notes, and the first delay of a question

@@ -24,8 +24,11 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: p.ETag}
 	}
 	doing := "complete " + u.key
+	whole := u.state.etag()
+	answered := u.store.tellSilence(u.opts, func() (string, bool) { return whole, true })
 	info, err := u.store.core.CompleteMultipartUpload(ctx, u.store.info.Bucket, u.key, u.state.ID, parts,
 		minio.PutObjectOptions{})
+	answered()
 	if err == nil && info.ETag == "" {
 		err = &foreignError{status: "200 OK, without an ETag"}
 	}
@@ -38,7 +41,7 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	open, silent := uncertain(err), unanswered(err)
 	err = u.fail(ctx, doing, err)
 	if silent {
-		err = &remote.UnansweredError{ETag: u.state.etag(), Err: err}
+		err = &remote.UnansweredError{ETag: whole, Err: err}
 	}
 	if !open || ctx.Err() != nil {
 		return "", err

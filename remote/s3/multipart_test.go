@@ -62,6 +62,7 @@ func testInParts(t *testing.T, server *remotetest.Server, opts remotetest.Option
 		"abort":                                abortOurs,
 		"the uploads of others":                othersSurvive,
 		"complete answered by nobody":          completeUnanswered,
+		"complete answered late":               completeSilent,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -33,7 +33,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	sums := s.newSums()
 	body := remote.NewBody(src, sums, opts.Meter())
 	defer body.Close()
-	defer s.tellSilence(body, opts.Silent)()
+	defer s.tellSilence(opts, func() (string, bool) { return body.Sum(), body.Complete() })()
 	info, sent, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
@@ -56,14 +56,15 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	}, nil
 }
 
-// tellSilence tells that no answer came for a while to a body that was sent soon. stop is for when one has.
-func (s *Store) tellSilence(body *remote.Body, tell func(etag string)) (stop func()) {
-	if tell == nil {
+// tellSilence tells that no answer came for a while to what was sent whole soon, and which ETag that has. stop is for when
+// one has come.
+func (s *Store) tellSilence(opts remote.PutOptions, sent func() (etag string, whole bool)) (stop func()) {
+	if opts.Silent == nil {
 		return func() {}
 	}
 	t := time.AfterFunc(s.silence, func() {
-		if body.Complete() {
-			tell(body.Sum())
+		if etag, whole := sent(); whole {
+			opts.Silent(etag)
 		}
 	})
 	return func() { t.Stop() }

@@ -86,6 +86,32 @@ func TestSilenceIsTold(t *testing.T) {
 	}
 }
 
+// completeSilent is the same for the request that makes an object of its parts.
+func completeSilent(t *testing.T, s *scene) {
+	data, told := remotetest.Bytes(testPart+1), make(chan string, 1)
+	store := s.open(t, inParts)
+	store.silence = 50 * time.Millisecond
+	s.proxy.Before(func(_ http.ResponseWriter, r *http.Request) (answered bool) {
+		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") { // goes on once it was told
+			select {
+			case etag := <-told:
+				if etag != etagOf(data) {
+					t.Errorf("told of ETag %s, want %s", etag, etagOf(data))
+				}
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	})
+	_, err := store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{
+		ContentType: "audio/mpeg", Ledger: &ledger{}, Silent: func(etag string) { told <- etag },
+	})
+	if err != nil {
+		t.Errorf("put: %v", err)
+	}
+	s.wantObject(t, data)
+}
+
 // What never left this machine cannot arrive later.
 func TestNothingSentIsNotUnanswered(t *testing.T) {
 	t.Parallel()
