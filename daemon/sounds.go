@@ -124,17 +124,20 @@ type listener struct {
 	*Daemon
 	read []queue.Sound // that is not saved
 	gone bool          // the output directory is
-	err  error         // of the database
+	err  error         // ctx has ended
 }
 
 // hearUnread goes through the index.
 func (l *listener) hearUnread(ctx context.Context) {
 	for after := ""; ctx.Err() == nil && l.err == nil && !l.gone; {
-		files, next, err := l.queue.Unread(after, unreadBatch, audio.Known)
-		if err != nil {
-			l.err = err
-			return
-		}
+		var (
+			files []queue.Change
+			next  string
+		)
+		l.err = l.surely(ctx, func() (err error) {
+			files, next, err = l.queue.Unread(after, unreadBatch, audio.Known)
+			return err
+		})
 		for _, f := range files {
 			l.hear(ctx, codestory.Path(f.Path), f.Version)
 		}
