@@ -63,7 +63,9 @@ func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Connection", "close") // what is set for its writing does not do for other answers
+	if r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // the deadline of its writing does not do for other answers
+	}
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,11 +43,10 @@ type objectBody struct {
 
 func (b *objectBody) Range(offset, length int64) (io.Reader, error) {
 	r := &objectRange{body: b, offset: offset, end: offset + length}
-	err := r.ask()
-	if refused(b.ctx, err) && !errors.Is(err, codestory.ErrChanged) {
-		err = r.ask()
+	if err := r.askSurely(nil); err != nil {
+		return nil, err
 	}
-	return r, err
+	return r, nil
 }
 
 func (b *objectBody) Close() error {
@@ -58,19 +58,32 @@ func (b *objectBody) Close() error {
 	return answer.Close()
 }
 
-// objectRange reads a range of the object. Where the store's answer breaks off it asks for the rest, once for each
-// time that bytes came: a player that pauses for an hour finds the connection closed.
+// maxAsks is how often the store is asked at most without a byte coming.
+const maxAsks = 2
+
+// objectRange reads a range of the object. Where the store refuses, or its answer breaks off, it asks once more for the
+// rest, and so each time after bytes came: a player that pauses for an hour finds the connection closed.
 type objectRange struct {
 	body        *objectBody
 	offset, end int64
-	came        bool // bytes, since the store was asked last
+	asks        int // since bytes came
+}
+
+// askSurely asks the store for what is left of the range, as often as it may be asked; err is what went wrong before.
+func (r *objectRange) askSurely(err error) error {
+	for r.body.ctx.Err() == nil && r.asks < maxAsks {
+		if err = r.ask(); err == nil || errors.Is(err, codestory.ErrChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", codestory.ErrUnavailable, cmp.Or(err, r.body.ctx.Err()))
 }
 
 // ask asks the store for what is left of the range, of the same version.
 func (r *objectRange) ask() error {
 	b := r.body
 	_ = b.Close()
-	r.came = false
+	r.asks++
 	answer, object, err := b.store.Open(b.ctx, b.object.Key, r.offset, r.end-r.offset)
 	if errors.Is(err, codestory.ErrNotFound) {
 		return fmt.Errorf("%w: %w", codestory.ErrChanged, err)
@@ -88,22 +101,18 @@ func (r *objectRange) ask() error {
 
 func (r *objectRange) Read(p []byte) (int, error) {
 	for r.offset < r.end {
-		n, err := 0, io.ErrUnexpectedEOF
-		if r.body.answer != nil {
-			n, err = r.body.answer.Read(p[:min(int64(len(p)), r.end-r.offset)])
+		n, err := r.body.answer.Read(p[:min(int64(len(p)), r.end-r.offset)])
+		if n > 0 {
+			r.offset += int64(n)
+			r.asks = 0
 		}
-		r.offset += int64(n)
-		r.came = r.came || n > 0
 		if n > 0 || err == nil {
 			return n, nil // what is wrong, if it is, shows again
 		}
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		if !r.came || r.body.ctx.Err() != nil {
-			return 0, err
-		}
-		if err := r.ask(); err != nil {
+		if err := r.askSurely(err); err != nil {
 			return 0, err
 		}
 	}

@@ -131,7 +131,8 @@ func TestProxyGoesOnWhereTheStoreBrokeOff(t *testing.T) {
 	}
 	s := &moody{open: func(io.Reader) (io.Reader, error) { return strings.NewReader(""), nil }}
 	s.store(farKey, data)
-	if got, err := s.read(t, 0, 10); got != "" || !errors.Is(err, io.ErrUnexpectedEOF) || len(s.asked) > 2 {
+	got, err := s.read(t, 0, 10)
+	if got != "" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, codestory.ErrUnavailable) || len(s.asked) != 2 {
 		t.Errorf("a store that gives nothing: read %q, %v, asked %q", got, err, s.asked)
 	}
 }
