@@ -39,13 +39,9 @@ import (
 // drainTime is how long uploads under way may go on after the first signal.
 const drainTime = 8 * time.Second
 
-// DefaultConcurrency is how many uploads run at once unless the user says otherwise. Small files wait for the store
-// and for the disk far more than they compute, so it is more than there are processors.
-const DefaultConcurrency = 8
-
 // Options are what New can do without.
 type Options struct {
-	Concurrency int                        // uploads at once; 0 is DefaultConcurrency
+	Concurrency int                        // uploads at once; 0 leaves that to the daemon
 	Watch       watch.Options              // its Logger is set from Logger
 	Logger      *slog.Logger               // nil logs nothing
 	Version     string                     // of the program, for Status
@@ -65,6 +61,7 @@ type Daemon struct {
 	gate    *gate
 	running running
 	uploads uploads
+	present present
 	events  events
 
 	counters counters
@@ -76,7 +73,7 @@ type Daemon struct {
 	database databaseTrouble
 	empty    emptyDir
 
-	concurrency int
+	concurrency int // 0 where nobody has set it
 	log         *slog.Logger
 	version     string
 	address     string
@@ -99,9 +96,6 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	}
 	if d.problems == nil {
 		d.problems = func() []codestory.Problem { return nil }
-	}
-	if d.concurrency < 1 {
-		d.concurrency = DefaultConcurrency
 	}
 	opts.Watch.Logger = log.With("component", "watch")
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)

@@ -140,7 +140,7 @@ func TestOneUploadAtATimeOnTrial(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		store := &scripted{put: func(context.Context, string) error { <-release; return nil }}
-		w := newWorld(t, store, Options{})
+		w := newWorld(t, store, Options{Concurrency: 8})
 		chapters(w, 20)
 		soft, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -151,7 +151,7 @@ func TestOneUploadAtATimeOnTrial(t *testing.T) {
 		}
 		release <- struct{}{}
 		synctest.Wait()
-		if n := len(store.puts()); n != 1+DefaultConcurrency {
+		if n := len(store.puts()); n != 1+8 {
 			t.Errorf("%d uploads after the first got through", n)
 		}
 		close(release)

@@ -159,6 +159,7 @@ func (l *listener) hear(ctx context.Context, path codestory.Path, version codest
 	if err != nil {
 		if l.gone = errors.Is(err, watch.ErrDirMissing); l.gone {
 			l.sounds.miss() // for when it is back
+			l.present.set(time.Time{})
 		}
 		return
 	}

@@ -37,19 +37,18 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	workers.Go(func() { d.watchClock(soft, time.Now) })
 	workers.Go(func() { d.tend(soft) })
 	workers.Go(func() { d.recollect(soft) })
-	slots := make(chan struct{}, d.concurrency)
+	slots := newSlots(d.concurrency)
 	for {
-		select {
-		case <-soft.Done():
+		if slots.take(soft) != nil {
 			return nil
-		case slots <- struct{}{}:
 		}
 		claim, permit, err := d.nextSurely(soft)
 		if err != nil {
 			return stopped(soft, err)
 		}
+		slots.fill(claim.Version.Size)
 		workers.Go(func() {
-			defer func() { <-slots }()
+			defer slots.free(claim.Version.Size)
 			d.settle(work, claim, permit)
 		})
 	}
@@ -103,19 +102,6 @@ func (d *Daemon) next(ctx context.Context) (*queue.Claim, *permit, error) {
 		claim.Release()
 		permit.giveBack()
 	}
-}
-
-// awaitDir waits while the output directory is gone, or empty though files of it wait: that says nothing of them. The
-// status reports it.
-func (d *Daemon) awaitDir(ctx context.Context) error {
-	for d.tree.Check() != nil || d.anythingWaits() && d.tree.Empty() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Second):
-		}
-	}
-	return nil
 }
 
 // settle uploads the claimed version and writes down what came of it. While that cannot be written the claim stays
@@ -172,7 +158,11 @@ func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permi
 		permit.succeeded()
 		d.counters.uploads.Add(1)
 		return func() error { return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}) }
-	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, watch.ErrDirMissing), errors.Is(err, errSuperseded):
+	case errors.Is(err, watch.ErrDirMissing):
+		d.present.set(time.Time{})
+		permit.giveBack()
+		return release
+	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, errSuperseded):
 		permit.giveBack()
 		return release
 	case errors.Is(err, errUnchanged):

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -159,9 +158,10 @@ func parseLogFormat(s string) (json bool, err error) {
 // maxConcurrency bounds the uploads at once. Each has a connection and a buffer.
 const maxConcurrency = 128
 
+// parseConcurrency returns 0 where it is left to the daemon.
 func parseConcurrency(s string) (int, error) {
 	if s == "auto" {
-		return daemon.DefaultConcurrency, nil
+		return 0, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > maxConcurrency {
