@@ -111,8 +111,8 @@ func (d *Daemon) rebuild(ctx context.Context) {
 }
 
 func (d *Daemon) reportRebuilt(r *queue.Rebuilt) {
-	if r == nil || !r.Now { // another was put in its place
-		d.log.Warn("the database was replaced under the daemon, which goes on with the one that is there")
+	if r == nil || !r.Now {
+		d.log.Warn("the database was opened again: it is whole, or another was put in its place")
 		return
 	}
 	if r.Aside == "" {

@@ -81,6 +81,7 @@ type Options struct {
 	// Rebuild sets a damaged database aside, see Rebuilt, where Open would otherwise fail and leave it as it is.
 	Rebuild bool
 
+	check     bool // however large it is
 	unchecked bool // by a test
 }
 
@@ -105,7 +106,6 @@ type Queue struct {
 	writer  sync.Mutex // held for a write transaction
 	kept    keptFile   // guarded by writer
 	broken  error      // the damage that a write transaction met; guarded by writer
-	inPlace bool       // a damaged database is still to be set aside; guarded by writer
 	writes  int        // transactions that were begun; guarded by writer
 	looked  look       // by Touched; guarded by writer
 	pending struct {
@@ -188,7 +188,7 @@ func (q *Queue) load(destination string, opts Options, lost *Rebuilt) error {
 	case fresh:
 		err = q.create(lost)
 		q.checked = true
-	case (q.small() || old) && !opts.unchecked:
+	case (q.small() || old || opts.check) && !opts.unchecked:
 		err = q.Check()
 		q.checked = true
 	}

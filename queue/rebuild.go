@@ -89,9 +89,10 @@ func (r *Rebuilt) lost(v codestory.Version) bool {
 	return r != nil && max(v.ChangeTime, v.ModTime) <= r.At.UnixNano()
 }
 
-// Rebuild sets the database aside in which damage was met, and begins a new one with what is kept beside it, as
-// Options.Rebuild does. Claims that are open are of no use any more: nothing comes of them. While it fails nothing can be
-// had of the queue, and it may be tried again. It does nothing where no damage was met.
+// Rebuild closes the database in which damage was met and looks at it afresh. One that is damaged is set aside, and a new
+// one begun with what is kept beside it, as with Options.Rebuild; one that is whole, or was put in its place, is gone on
+// with. Claims that are open are of no use any more: nothing comes of them. While Rebuild fails nothing can be had of the
+// queue, and it may be tried again. It does nothing where no damage was met.
 func (q *Queue) Rebuild() error {
 	damage := q.damage.get()
 	if damage == nil {
@@ -102,20 +103,11 @@ func (q *Queue) Rebuild() error {
 	q.swap.Lock()
 	defer q.swap.Unlock()
 	if q.db != nil {
-		q.inPlace = isAt(q.file, q.path)
 		q.kept.close()
 		_ = q.closeDatabase() // it is lost anyway
 		q.db, q.broken = nil, damage
 	}
-	var lost *Rebuilt
-	if q.inPlace {
-		var err error
-		if lost, err = setAside(q.path, damage); err != nil {
-			return err
-		}
-		q.inPlace = false
-	}
-	fresh, err := openOrRebuild(q.path, q.name, Options{Timeout: time.Second, Rebuild: true}, lost)
+	fresh, err := openOrRebuild(q.path, q.name, Options{Timeout: time.Second, Rebuild: true, check: true}, nil)
 	if err != nil {
 		return err
 	}

@@ -205,6 +205,28 @@ func TestRebuildInUse(t *testing.T) {
 	}
 }
 
+// TestRebuildWhole: a database that is whole is not set aside for what somebody met.
+func TestRebuildWhole(t *testing.T) {
+	t.Parallel()
+	path := asked(t)
+	q := rebuild(t, path)
+	want, err := answers(q)
+	must(t, err)
+	before := read(t, path)
+	must(t, os.Rename(path, path+".away"))
+	if _, err := q.Touched(); !errors.Is(err, queue.ErrDamaged) {
+		t.Fatalf("of one that is away: %v", err)
+	}
+	must(t, os.Rename(path+".away", path))
+	must(t, q.Rebuild())
+	if got, err := answers(q); err != nil || got != want || q.Rebuilt() != nil {
+		t.Errorf("rebuilt: %+v, %v\n%s", q.Rebuilt(), err, firstDifference(got, want))
+	}
+	if !bytes.Equal(read(t, path), before) {
+		t.Error("it was changed")
+	}
+}
+
 // TestRebuildTwice: the second time loses no more than the first.
 func TestRebuildTwice(t *testing.T) {
 	t.Parallel()
