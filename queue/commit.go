@@ -29,9 +29,8 @@ type change struct {
 
 	stories []codestory.StoryID // whose records were written
 
-	observed bool // there is somebody to tell of what is noted
-	noted    []noted
-	more     bool // was changed than is noted
+	noted []noted
+	more  bool // was changed than is noted
 }
 
 // commit runs fn in a write transaction and returns once it is durable. Calls that come while another transaction is
@@ -74,7 +73,7 @@ func (q *Queue) transact(batch []*call) error {
 	var refused error // by a call, for a reason of its own
 	err := guard(func() error {
 		return q.db.Update(func(tx *bolt.Tx) error {
-			ch = change{tx: tx, name: q.name, destination: q.destination, epoch: q.epoch, observed: q.observer != nil}
+			ch = change{tx: tx, name: q.name, destination: q.destination, epoch: q.epoch}
 			for _, c := range batch {
 				if refused = c.fn(&ch); refused != nil {
 					return refused
@@ -94,6 +93,7 @@ func (q *Queue) transact(batch []*call) error {
 	}
 	q.recovered()
 	q.owners.forget(ch.stories)
+	q.records.forget(ch)
 	q.tell(ch)
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -46,22 +46,20 @@ func (s Stored) record(destination, generation uint64, now time.Time) stored {
 
 // File returns what is known of the path; codestory.ErrNotFound where nothing is.
 func (q *Queue) File(path codestory.Path) (File, error) {
-	var f File
-	err := q.view(func(tx *bolt.Tx) error {
-		r, ok, err := getRecord(tx, string(path))
-		if err != nil {
+	r, known, changes := q.records.get(string(path))
+	if !known {
+		err := q.view(func(tx *bolt.Tx) (err error) {
+			if r, known, err = getRecord(tx, string(path)); err == nil && !known {
+				err = fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+			}
 			return err
+		})
+		if err != nil {
+			return File{}, err
 		}
-		if !ok {
-			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
-		}
-		f = q.describe(string(path), r)
-		return nil
-	})
-	if err != nil {
-		return File{}, err
+		q.records.put(string(path), r, changes)
 	}
-	files := []File{f}
+	files := []File{q.describe(string(path), r)}
 	q.markUploading(files)
 	return files[0], nil
 }

@@ -2,7 +2,7 @@ package queue
 
 import "github.com/codestory/codestoryd"
 
-// maxNoted bounds what one transaction remembers for the observer.
+// maxNoted bounds what one transaction remembers of what it changed.
 const maxNoted = 1000
 
 // noted is a record as a transaction has left it; none where it was removed.
@@ -19,17 +19,18 @@ func (q *Queue) Observe(f func(File)) { q.observer = f }
 
 // note remembers a changed record.
 func (ch *change) note(path string, next record, gone bool) {
-	switch {
-	case !ch.observed:
-	case len(ch.noted) < maxNoted:
+	if len(ch.noted) < maxNoted {
 		ch.noted = append(ch.noted, noted{path, next, gone})
-	default:
+	} else {
 		ch.more = true
 	}
 }
 
 // tell tells the observer what was changed.
 func (q *Queue) tell(ch change) {
+	if q.observer == nil {
+		return
+	}
 	for _, n := range ch.noted {
 		if n.gone {
 			q.observer(File{Path: n.path, State: codestory.Missing})

@@ -102,6 +102,7 @@ type Queue struct {
 
 	observer func(File) // nil for none
 	owners   owners
+	records  records
 
 	writer  sync.Mutex // held for a write transaction
 	kept    keptFile   // guarded by writer
