@@ -117,7 +117,7 @@ type Queue struct {
 	trouble trouble
 
 	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
-	// database grows: so it must not be asked for inside one.
+	// database grows: so it must not be asked for inside one that reads. It comes after writer and before swap.
 	mu       sync.Mutex
 	claimed  map[string]*Claim
 	deferred map[string]deferral

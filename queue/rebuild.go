@@ -94,12 +94,15 @@ func (r *Rebuilt) lost(v codestory.Version) bool {
 // with. Claims that are open are of no use any more: nothing comes of them. While Rebuild fails nothing can be had of the
 // queue, and it may be tried again. It does nothing where no damage was met.
 func (q *Queue) Rebuild() error {
+	q.writer.Lock()
+	defer q.writer.Unlock()
 	damage := q.damage.get()
 	if damage == nil {
 		return nil
 	}
-	q.writer.Lock()
-	defer q.writer.Unlock()
+	defer q.announce()
+	q.mu.Lock() // before swap, as by those who look at the database with what is claimed in mind
+	defer q.mu.Unlock()
 	q.swap.Lock()
 	defer q.swap.Unlock()
 	if q.db != nil {
@@ -113,13 +116,11 @@ func (q *Queue) Rebuild() error {
 	}
 	q.db, q.file, q.kept, q.broken = fresh.db, fresh.file, fresh.kept, nil
 	q.destination, q.rebuilt, q.checked = fresh.destination, fresh.rebuilt, fresh.checked
+	q.looked = look{} // of the file before
 	q.epoch++
-	q.mu.Lock()
 	q.counts = fresh.counts // what is claimed stays so: no path is claimed a second time before its claim has ended
-	q.mu.Unlock()
 	q.trouble.clear()
 	q.damage.reset()
-	q.announce()
 	return nil
 }
 

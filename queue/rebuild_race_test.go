@@ -1,0 +1,64 @@
+package queue_test
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd/queue"
+)
+
+// TestRebuildUnderUse: whoever claims while a database is replaced gets in the end what there is to claim, or nothing, and
+// stands in nobody's way.
+func TestRebuildUnderUse(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "codestoryd.db")
+	q, err := queue.Open(path, "a", queue.Options{Rebuild: true})
+	must(t, err)
+	enqueue(t, q, change(chapter, 1, 10))
+	var users sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		users.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if removals, err := q.Removals("", 1); err == nil {
+					for _, r := range removals {
+						r.Release()
+					}
+				}
+			}
+		})
+	}
+	rebuilt := make(chan error, 1)
+	go func() {
+		for range 20 {
+			err := os.Remove(path)
+			_, _ = q.Touched()
+			if err == nil {
+				err = q.Rebuild()
+			}
+			if err != nil {
+				rebuilt <- err
+				return
+			}
+		}
+		rebuilt <- nil
+	}()
+	select {
+	case err := <-rebuilt:
+		must(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("a rebuild and those who use the queue wait for each other")
+	}
+	close(stop)
+	users.Wait()
+	must(t, queue.Invariants(q))
+	must(t, q.Close())
+}
