@@ -83,6 +83,9 @@ func (q *Queue) transact(batch []*call) error {
 		})
 	})
 	if err != nil {
+		if len(ch.kept) > 0 {
+			q.kept.close() // it may say what was not committed: the next writes it anew
+		}
 		err = fmt.Errorf("writing the database: %w", atomicfile.Explain(err))
 		if errors.Is(err, ErrDamaged) {
 			q.broken = err

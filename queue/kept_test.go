@@ -2,8 +2,11 @@ package queue
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/codestory/codestoryd"
@@ -31,4 +34,35 @@ func FuzzKept(f *testing.F) {
 			t.Errorf("%+v is read again as %+v, %d damaged", all, got, damaged)
 		}
 	})
+}
+
+// TestKeptFollows: what could not be committed is not kept either, once anything else is.
+func TestKeptFollows(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "codestoryd.db")
+	q, err := Open(path, "a", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Enqueue([]Change{{Path: "a", Version: codestory.Version{Size: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.db.MaxSize = int(info.Size())
+	if err := q.Drop("a", strings.Repeat("dropped ", 10_000)); err == nil {
+		t.Fatal("what has no room was written")
+	}
+	q.db.MaxSize = 0
+	if err := q.SetPaused(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if saved, _, _, err := readKept(path + keptSuffix); err != nil || len(saved) != 1 {
+		t.Errorf("kept are %d things, %v", len(saved), err)
+	}
 }

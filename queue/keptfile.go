@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -23,9 +22,9 @@ import (
 // keptFile is the open file. The writer's lock is held while it is used.
 type keptFile struct {
 	path  string
-	file  *os.File
-	end   int64 // of what counts; behind it may be a line of a transaction that failed
-	bound int64 // the size from which on it is written anew
+	file  *os.File // nil where it is to be written anew
+	end   int64    // of what counts; behind it may be a line of a transaction that failed
+	bound int64    // the size from which on it is written anew
 }
 
 const (
@@ -85,16 +84,23 @@ func (f *keptFile) replace(all map[keptKey]kept) error {
 	return f.reopen()
 }
 
-// reopen opens the file to append to it.
+// reopen opens the file to append to it. Where its last line is cut short it stays closed, and is written anew.
 func (f *keptFile) reopen() error {
 	file, err := os.OpenFile(f.path, os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
-	f.file = file
-	f.end, err = file.Seek(0, io.SeekEnd)
+	info, err := file.Stat()
+	last := []byte{0}
+	if err == nil && info.Size() > 0 {
+		_, err = file.ReadAt(last, info.Size()-1)
+	}
+	if err != nil || last[0] != '\n' {
+		return errors.Join(err, file.Close())
+	}
+	f.file, f.end = file, info.Size()
 	f.bound = keptSlack + 4*f.end
-	return err
+	return nil
 }
 
 func (f *keptFile) close() {

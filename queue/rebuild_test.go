@@ -271,6 +271,26 @@ func TestKeptDamaged(t *testing.T) {
 	stillAsked(t, q)
 }
 
+// TestKeptTorn: what comes after a line that was cut off when the machine was, is kept as well.
+func TestKeptTorn(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "codestoryd.db")
+	q := openAt(t, path, "a")
+	enqueue(t, q, change(codestory.ChapterPath(storyA, 1), 1, 10), change(codestory.ChapterPath(storyA, 2), 1, 10))
+	must(t, q.Drop(string(codestory.ChapterPath(storyA, 1)), "dropped"))
+	must(t, q.Close())
+	must(t, os.WriteFile(path+".kept", append(read(t, path+".kept"), `12345678 {"kind":"dro`...), 0o600))
+
+	q = openAt(t, path, "a")
+	must(t, q.Drop(string(codestory.ChapterPath(storyA, 2)), "dropped"))
+	must(t, q.Close())
+	must(t, os.Remove(path))
+	q = rebuild(t, path)
+	if ignored, err := q.Ignored(10); err != nil || len(ignored) != 2 || q.Rebuilt().Unread != 0 {
+		t.Errorf("ignored are %+v, %v; %+v", ignored, err, q.Rebuilt())
+	}
+}
+
 // TestKeptStaysSmall: however often an upload's state is saved, the file stays within a bound.
 func TestKeptStaysSmall(t *testing.T) {
 	t.Parallel()
