@@ -190,15 +190,24 @@ func (q *Queue) Removals(id codestory.StoryID, limit int) (removals []Removal, e
 	return removals, nil
 }
 
-// Done records that the store has deleted the object.
+// Done records that the store has deleted the object. Where that is wanted again by now, or was deleted anew, nothing
+// comes of it.
 func (r Removal) Done() error {
 	now := time.Now().UnixNano()
 	err := r.claim.q.commit(func(ch *change) error {
+		value := ch.tx.Bucket(bucketRemovals).Get([]byte(r.Path))
+		if value == nil {
+			return nil
+		}
+		if entry, err := decodeRemoval([]byte(r.Path), value); err != nil || entry != r.entry {
+			return err
+		}
 		if now >= r.entry.until {
 			return errors.Join(ch.endRemoval(string(r.Path)), ch.endForm(string(r.Path)))
 		}
-		r.entry.once = true
-		return ch.putRemoval(string(r.Path), r.entry)
+		next := r.entry
+		next.once = true
+		return ch.putRemoval(string(r.Path), next)
 	})
 	r.Release()
 	return err

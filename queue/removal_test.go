@@ -168,3 +168,42 @@ func TestDeleteOurs(t *testing.T) {
 		t.Errorf("the story is still known: %v", err)
 	}
 }
+
+// TestRemovalIsOverWhileItIsDone: an object that is wanted again while the store deletes it is not deleted another time,
+// and one that is deleted anew meanwhile is.
+func TestRemovalIsOverWhileItIsDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t)
+		path := codestory.StoryAudioPath(storyA)
+		must(t, q.SignForm(path, time.Now().Add(time.Minute)))
+		must(t, q.Delete(storyA, deleted))
+		taken := func(want int) []queue.Removal {
+			t.Helper()
+			removals, err := q.Removals("", 10)
+			must(t, err)
+			if len(removals) != want {
+				t.Fatalf("%d removals, want %d", len(removals), want)
+			}
+			return removals
+		}
+		first := taken(1)[0]
+		must(t, q.SignForm(path, time.Now().Add(time.Hour)))
+		must(t, first.Done())
+		if removed, err := q.Removed(path); err != nil || removed {
+			t.Errorf("what is wanted again is removed: %v", err)
+		}
+
+		must(t, q.Delete(storyA, deleted))
+		first = taken(1)[0]
+		time.Sleep(time.Second)
+		must(t, q.SignForm(path, time.Now().Add(time.Hour)))
+		must(t, q.Delete(storyA, deleted))
+		must(t, first.Done())
+		must(t, taken(1)[0].Done())
+		time.Sleep(59 * time.Minute)
+		taken(0)
+		time.Sleep(2 * time.Minute)
+		must(t, taken(1)[0].Done())
+	})
+}
