@@ -15,7 +15,8 @@ import (
 
 // already finds out whether the store has the file's bytes, where there is reason to think so: it had some of that size
 // for this path, or had them by another name of the endpoint, or the index that would tell was lost. Nothing is sent
-// then. The file is read for it; the store is asked only where the index has no MD5.
+// then. The file is read for it; the store is asked only where the index has no MD5, or may not know the last that the
+// store took.
 //
 // ok says that the object has them. The error is errUnchanged where that is known without the store.
 func (d *Daemon) already(ctx context.Context, f *watch.File, claim *queue.Claim) (object remote.Object, ok bool, err error) {
@@ -23,7 +24,7 @@ func (d *Daemon) already(ctx context.Context, f *watch.File, claim *queue.Claim)
 	switch {
 	case stored == nil && !claim.Elsewhere && !claim.Lost, stored != nil && stored.Size != f.Size():
 		return remote.Object{}, false, nil
-	case stored == nil || stored.MD5 == "":
+	case stored == nil || stored.MD5 == "" || claim.Doubtful:
 		return d.recognized(ctx, f, claim.Path)
 	}
 	digest := md5.New()

@@ -41,3 +41,21 @@ func TestNewNameOfAStore(t *testing.T) {
 		}
 	})
 }
+
+// TestKilledBeforeItWasWrittenDown: a version that the store took, and of which nobody heard any more, is replaced by the
+// one that follows, though that has the bytes of the last one that is known to be there.
+func TestKilledBeforeItWasWrittenDown(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := chapters(w, 1)[0]
+		w.write(path, "one")
+		w.upload(time.Minute)
+		w.write(path, "two")
+		w.store.store(path.Key(), "two") // and the daemon is killed
+		w.write(path, "one")
+		w.upload(time.Minute)
+		if got, _ := w.store.object(path.Key()); got != "one" || w.state(path) != codestory.Synced {
+			t.Errorf("the file is %s, and the store has %q of it", w.state(path), got)
+		}
+	})
+}

@@ -22,6 +22,10 @@ type Claim struct {
 	Stored  *Stored // what this destination has of an older version; nil for nothing
 	Lost    bool    // what the store has may have been known once, and lost with a database: ask it
 
+	// Doubtful: a version between that of Stored and this one may have been sent. What the store has may be that one, as
+	// where the daemon was killed before its outcome was written down.
+	Doubtful bool
+
 	// Elsewhere: another destination has this version or an older one. It may be this one by another name.
 	Elsewhere bool
 
@@ -137,6 +141,7 @@ func (q *Queue) newClaim(path string, r record) *Claim {
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
 		Elsewhere: r.stored.destination != 0 && r.stored.destination != q.destination,
 		Lost:      r.stored.destination == 0 && q.rebuilt.lost(r.version),
+		Doubtful:  r.stored.destination != 0 && r.generation > r.stored.generation+1,
 		q:         q, epoch: q.epoch, generation: r.generation,
 	}
 	q.claimed[path] = c
