@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -13,8 +14,8 @@ import (
 
 // Status describes the daemon as it is now.
 func (d *Daemon) Status(context.Context) (codestory.Status, error) {
-	stats, err := d.queue.Stats()
-	if err != nil {
+	stats, indexed, err := d.indexStatus()
+	if err != nil && !errors.Is(err, queue.ErrDamaged) { // which is a problem, and soon replaced
 		return codestory.Status{}, err
 	}
 	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
@@ -23,13 +24,16 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote = d.remoteStatus(d.gate.verdict())
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	removals, err := d.removalProblems()
-	if err != nil {
-		return s, err
-	}
-	faulty, err := FaultySounds(d.queue)
-	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), removals, faulty)
-	return s, err
+	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
+	return s, nil
+}
+
+// indexStatus is what the database says, and the problems that it knows of.
+func (d *Daemon) indexStatus() (queue.Stats, []codestory.Problem, error) {
+	stats, err := d.queue.Stats()
+	removals, removalErr := d.removalProblems()
+	faulty, faultyErr := FaultySounds(d.queue)
+	return stats, slices.Concat(removals, faulty), errors.Join(err, removalErr, faultyErr)
 }
 
 // remoteStatus describes the store as that verdict finds it.

@@ -11,11 +11,11 @@ import (
 const (
 	tendEvery    = 5 * time.Second
 	compactEvery = time.Minute
-	checkFirst   = time.Minute      // after the start, where the database was too large to be checked then
+	checkFirst   = 15 * time.Second // after the start, where the database was too large to be checked then
 	checkEvery   = 24 * time.Hour   // since pages may go bad on the disk
-	checkBusy    = time.Hour        // that a check waits for uploads to end, which it might hold up
+	checkBusy    = 2 * time.Minute  // that a check waits for uploads to end, which it might hold up
 	rescanAfter  = 10 * time.Second // a rebuilt database: for what was handed on a moment before, and is not looked at at once
-	rebuildGap   = time.Minute      // between one damage and the next: a disk that is broken is not written full
+	rebuildGap   = 10 * time.Second // between one damage and the next: a disk that is broken is not written full
 )
 
 // tend looks after the database until ctx ends: rebuilds it where it is damaged, looks whether it can be written again

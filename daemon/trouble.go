@@ -49,6 +49,10 @@ func (t *databaseTrouble) list() []codestory.Problem {
 // databaseProblems are what is wrong with the database now.
 func (d *Daemon) databaseProblems() []codestory.Problem {
 	problems := DatabaseProblems(d.queue)
+	if damage := d.queue.Damage(); damage != nil {
+		return append(problems, codestory.Problem{Code: "database_damaged", Since: time.Now().Round(0), Message: fmt.Sprintf(
+			"%v; nothing is lost: it is being set aside, and made anew from the output directory and the store", damage)})
+	}
 	since, err := d.queue.Trouble()
 	if !errors.Is(err, codestory.ErrDiskFull) {
 		return append(problems, d.database.list()...)
@@ -58,20 +62,25 @@ func (d *Daemon) databaseProblems() []codestory.Problem {
 		filepath.Dir(d.queue.Path()))})
 }
 
-// DatabaseProblems are what became of the database before.
+// DatabaseProblems are what became of the database before, for as long as what was set aside is there.
 func DatabaseProblems(q *queue.Queue) []codestory.Problem {
-	r := q.Rebuilt()
-	if r == nil || r.Aside == "" {
+	asides := q.Asides()
+	if len(asides) == 0 {
 		return nil
 	}
-	if _, err := os.Stat(r.Aside); err != nil {
+	aside := asides[len(asides)-1]
+	info, err := os.Stat(aside)
+	if err != nil {
 		return nil
 	}
-	unread := ""
-	if r.Unread > 0 {
-		unread = fmt.Sprintf(" but for %d things that were asked for, such as to drop a file or to pause", r.Unread)
+	since, reason, unread := info.ModTime(), "", ""
+	if r := q.Rebuilt(); r != nil && r.Aside == aside {
+		since, reason = r.At, " ("+r.Reason+")"
+		if r.Unread > 0 {
+			unread = fmt.Sprintf(" but for %d things that were asked for, such as to drop a file or to pause", r.Unread)
+		}
 	}
-	return []codestory.Problem{{Code: "database_set_aside", Since: r.At, Message: fmt.Sprintf(
-		"the database was damaged (%s) and is set aside as %s; it was made anew from the output directory and the store, and nothing was lost%s: "+
-			"remove that file when you have no use for it, which ends this message", r.Reason, r.Aside, unread)}}
+	return []codestory.Problem{{Code: "database_set_aside", Since: since, Message: fmt.Sprintf(
+		"the database was damaged%s and is set aside as %s; it was made anew from the output directory and the store, and nothing was lost%s: "+
+			"remove that file when you have no use for it, which ends this message", reason, aside, unread)}}
 }

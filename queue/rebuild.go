@@ -153,7 +153,9 @@ func setAside(path string, damage error) (*Rebuilt, error) {
 	return &Rebuilt{Aside: aside, Reason: reasonOf(damage)}, nil
 }
 
-// asides are the databases that were set aside, the oldest first.
+// Asides are the databases that were set aside and are still there, the oldest first.
+func (q *Queue) Asides() []string { return asides(q.path) }
+
 func asides(path string) []string {
 	found, _ := filepath.Glob(escapeGlob(path) + asideSuffix + "*")
 	slices.Sort(found)

@@ -19,10 +19,7 @@ func (q *Queue) create(lost *Rebuilt) error {
 		return err
 	}
 	if lost == nil && found {
-		lost = &Rebuilt{}
-		if found := asides(q.path); len(found) > 0 { // we were killed between the two
-			lost.Aside = found[len(found)-1]
-		}
+		lost = &Rebuilt{} // somebody took it away, or we were killed before we could begin the new one
 	}
 	return q.commit(func(ch *change) error {
 		if err := makeBuckets(ch.tx); err != nil || lost == nil {

@@ -99,6 +99,9 @@ func (q *Queue) noticed(err error) error {
 	return err
 }
 
+// Damage is what was met first, until Rebuild has ended it; nil while all is well.
+func (q *Queue) Damage() error { return q.damage.get() }
+
 // Damaged is closed once damage was met: Rebuild is due.
 func (q *Queue) Damaged() <-chan struct{} {
 	q.damage.mu.Lock()
