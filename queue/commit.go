@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
@@ -14,7 +15,7 @@ import (
 // call is one change that waits to be committed.
 type call struct {
 	fn   func(*change) error
-	done bool
+	turn chan bool // says once whether it is to lead; else it is done, and err is set
 	err  error
 }
 
@@ -37,29 +38,60 @@ type change struct {
 // being synced share the next one: no call waits for a timer, and many writers pay for one sync together. fn may run
 // more than once.
 func (q *Queue) commit(fn func(*change) error) error {
-	c := &call{fn: fn}
+	c := &call{fn: fn, turn: make(chan bool, 1)}
 	q.pending.Lock()
 	q.pending.calls = append(q.pending.calls, c)
+	leads := !q.pending.led
+	q.pending.led = true
 	q.pending.Unlock()
+	if leads || <-c.turn {
+		q.lead()
+	}
+	return c.err
+}
 
+// lead commits all calls that wait, the caller's among them, and lets the first of those that came meanwhile lead the
+// next. Each call is woken once: were they all to ask for the lock in turn, thousands would do little else.
+func (q *Queue) lead() {
+	batch := q.commitPending()
+	q.pending.Lock()
+	q.pending.crowd = len(batch) > 1
+	var next *call
+	if len(q.pending.calls) > 0 {
+		next = q.pending.calls[0]
+	}
+	q.pending.led = next != nil
+	q.pending.Unlock()
+	for _, c := range batch {
+		c.turn <- false // the leader does not listen
+	}
+	if next != nil {
+		next.turn <- true
+	}
+}
+
+func (q *Queue) commitPending() (batch []*call) {
 	q.writer.Lock()
 	defer q.writer.Unlock()
-	if c.done { // by whoever had the lock before
-		return c.err
+	q.pending.Lock()
+	crowd := q.pending.crowd
+	q.pending.Unlock()
+	if crowd {
+		runtime.Gosched() // who was just woken may have more
 	}
 	q.pending.Lock()
-	batch := q.pending.calls
+	batch = q.pending.calls
 	q.pending.calls = nil
 	q.pending.Unlock()
 
 	err := q.transact(batch)
 	for _, c := range batch {
-		c.done, c.err = true, err
+		c.err = err
 		if err != nil && len(batch) > 1 { // one call's fault is not the others'
 			c.err = q.transact([]*call{c})
 		}
 	}
-	return c.err
+	return batch
 }
 
 // transact runs the calls in one transaction. The caller holds q.writer. Once one has met damage no other begins: it

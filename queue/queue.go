@@ -112,6 +112,8 @@ type Queue struct {
 	pending struct {
 		sync.Mutex
 		calls []*call
+		led   bool // a call commits them, or is about to
+		crowd bool // it was more than one the last time
 	}
 	damage  damage
 	trouble trouble
