@@ -45,6 +45,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		}
 		q.mu.Lock()
 		changed := q.changed
+		q.awaited = true
 		q.mu.Unlock()
 		now := time.Now().Round(0)
 		if _, err := q.promote(now); err != nil {

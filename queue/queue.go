@@ -125,6 +125,7 @@ type Queue struct {
 	deferred map[string]deferral
 	counts   counts
 	changed  chan struct{} // closed, and replaced, when there may be something new to claim
+	awaited  bool          // somebody has changed, and may wait for it
 }
 
 // Open opens the database, made if absent unless it is opened read-only. destination names the store that the caller
@@ -254,6 +255,8 @@ func (q *Queue) Ping() error { return q.view(func(*bolt.Tx) error { return nil }
 func (q *Queue) announce() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	close(q.changed)
-	q.changed = make(chan struct{})
+	if q.awaited {
+		close(q.changed)
+		q.changed, q.awaited = make(chan struct{}), false
+	}
 }
