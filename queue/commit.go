@@ -159,7 +159,12 @@ func (q *Queue) view(fn func(*bolt.Tx) error) error {
 	if q.db == nil {
 		return q.damage.get()
 	}
-	return q.noticed(guard(func() error { return q.db.View(fn) }))
+	return q.noticed(guard(func() error {
+		if err := checkBegin(q.file, int64(q.db.Info().PageSize)); err != nil {
+			return err
+		}
+		return q.db.View(fn)
+	}))
 }
 
 // guard makes a fault or panic over a damaged file an error. bbolt checks little of what it reads, and a page that is

@@ -3,8 +3,10 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math"
 	"os"
 )
@@ -39,26 +41,47 @@ type meta struct {
 // readMetas reads both meta pages and holds them against their checksums. bbolt is content with one of the two, and where
 // that is not the last one a transaction is lost without a word.
 func readMetas(file *os.File) (metas [2]meta, err error) {
-	pageSize := int64(0)
 	for n := range metas {
-		page := make([]byte, pageHeader+metaSize)
-		if _, err := file.ReadAt(page, int64(n)*pageSize); err != nil {
+		var ok bool
+		if metas[n], ok, err = readMeta(file, int64(n)*metas[0].pageSize); err != nil {
 			return metas, fmt.Errorf("reading the database: %w", err)
 		}
-		b := page[pageHeader:]
-		sum := fnv.New64a()
-		_, _ = sum.Write(b[:metaSize-8])
-		if binary.NativeEndian.Uint64(b[metaSize-8:]) != sum.Sum64() {
+		if !ok {
 			return metas, fmt.Errorf("%w: the checksum of meta page %d is wrong", ErrDamaged, n)
-		}
-		pageSize = int64(binary.NativeEndian.Uint32(b[8:]))
-		metas[n] = meta{
-			pageSize: pageSize,
-			root:     binary.NativeEndian.Uint64(b[16:]), freelist: binary.NativeEndian.Uint64(b[32:]),
-			pages: binary.NativeEndian.Uint64(b[40:]), txid: binary.NativeEndian.Uint64(b[48:]),
 		}
 	}
 	return metas, nil
+}
+
+// readMeta reads the meta page that is there in the file; ok is whether its checksum is right.
+func readMeta(file *os.File, at int64) (m meta, ok bool, err error) {
+	page := make([]byte, pageHeader+metaSize)
+	if _, err := file.ReadAt(page, at); err != nil {
+		return meta{}, false, err
+	}
+	b := page[pageHeader:]
+	sum := fnv.New64a()
+	_, _ = sum.Write(b[:metaSize-8])
+	m = meta{
+		pageSize: int64(binary.NativeEndian.Uint32(b[8:])),
+		root:     binary.NativeEndian.Uint64(b[16:]), freelist: binary.NativeEndian.Uint64(b[32:]),
+		pages: binary.NativeEndian.Uint64(b[40:]), txid: binary.NativeEndian.Uint64(b[48:]),
+	}
+	return m, binary.NativeEndian.Uint64(b[metaSize-8:]) == sum.Sum64(), nil
+}
+
+// checkBegin makes sure that a transaction can begin: where neither meta page is whole, bbolt panics then and keeps its
+// locks, for which everybody else would wait for ever.
+func checkBegin(file *os.File, pageSize int64) error {
+	for n := range int64(2) {
+		switch _, ok, err := readMeta(file, n*pageSize); {
+		case err != nil && !errors.Is(err, io.EOF):
+			return fmt.Errorf("reading the database: %w", err)
+		case ok:
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: neither of its meta pages is whole", ErrDamaged)
 }
 
 // checkFile holds the file's size against what its meta pages say. bbolt maps the file: a page past the end would be a

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,5 +61,32 @@ func TestRebuildUnderUse(t *testing.T) {
 	close(stop)
 	users.Wait()
 	must(t, queue.Invariants(q))
+	must(t, q.Close())
+}
+
+// TestEmptiedInUse: a database that somebody empties, as one does who copies another over it, keeps nobody waiting.
+func TestEmptiedInUse(t *testing.T) {
+	t.Parallel()
+	path := asked(t)
+	q, err := queue.Open(path, "a", queue.Options{Rebuild: true})
+	must(t, err)
+	must(t, os.Truncate(path, 0))
+	rebuilt := make(chan error, 1)
+	go func() {
+		for range 3 {
+			if err := q.Ping(); !errors.Is(err, queue.ErrDamaged) {
+				rebuilt <- errors.Join(errors.New("it was not noticed"), err)
+				return
+			}
+		}
+		rebuilt <- q.Rebuild()
+	}()
+	select {
+	case err := <-rebuilt:
+		must(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("who looks at it waits for ever")
+	}
+	stillAsked(t, q)
 	must(t, q.Close())
 }
