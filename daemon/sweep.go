@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
 
@@ -20,12 +22,12 @@ const (
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	aborted := map[string]bool{} // once
+	tried := map[string]abortTried{}
 	for {
 		if err := d.sweepRecords(); err != nil && ctx.Err() == nil {
 			d.log.Warn("records of files that are gone could not be cleared away; it is tried again", "error", err)
 		}
-		if err := d.abortAbandoned(ctx, aborted); err != nil && ctx.Err() == nil {
+		if err := d.abortAbandoned(ctx, tried); err != nil && ctx.Err() == nil {
 			d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)
 		}
 		if d.gate.reads() {
@@ -64,9 +66,18 @@ func (d *Daemon) sweepRecords() error {
 	return nil
 }
 
+// abortTried is what became of an abandoned upload in the sweep before; its zero value is that of a new one.
+type abortTried int
+
+const (
+	abortedOnce  abortTried = 1
+	abortRefused abortTried = 2
+)
+
 // abortAbandoned aborts the uploads of the queue's ledger, which names ours only: each in two sweeps, because a part
-// that was on its way may outlive the first abort (AbortMultipartUpload in the API reference of Amazon S3).
-func (d *Daemon) abortAbandoned(ctx context.Context, aborted map[string]bool) error {
+// that was on its way may outlive the first abort (AbortMultipartUpload in the API reference of Amazon S3). It ends with
+// the first that the store refuses, which comes after all others from then on.
+func (d *Daemon) abortAbandoned(ctx context.Context, tried map[string]abortTried) error {
 	aborter, ok := d.remote.(remote.Aborter)
 	if !ok || !d.gate.reads() {
 		return nil
@@ -75,16 +86,20 @@ func (d *Daemon) abortAbandoned(ctx context.Context, aborted map[string]bool) er
 	if err != nil {
 		return err
 	}
+	name := func(u queue.Upload) string { return string(u.Path) + "\x00" + string(u.State) }
+	slices.SortStableFunc(uploads, func(a, b queue.Upload) int {
+		return cmp.Compare(tried[name(a)], tried[name(b)])
+	})
 	for _, u := range uploads {
 		if err := aborter.Abort(ctx, u.Path.Key(), u.State); err != nil {
+			tried[name(u)] = abortRefused
 			return err
 		}
-		upload := string(u.Path) + "\x00" + string(u.State)
-		if !aborted[upload] {
-			aborted[upload] = true
+		if tried[name(u)] != abortedOnce {
+			tried[name(u)] = abortedOnce
 			continue
 		}
-		delete(aborted, upload)
+		delete(tried, name(u))
 		if err := d.queue.Forget(u); err != nil {
 			return err
 		}

@@ -332,6 +332,7 @@ func TestHardStopCutsAtOnce(t *testing.T) {
 type parts struct {
 	*scripted
 	aborted []string
+	abort   func(key string) error // nil aborts
 }
 
 func (s *parts) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
@@ -342,6 +343,11 @@ func (s *parts) Put(ctx context.Context, key string, src remote.Source, opts rem
 }
 
 func (s *parts) Abort(_ context.Context, key string, state []byte) error {
+	if s.abort != nil {
+		if err := s.abort(key); err != nil {
+			return err
+		}
+	}
 	s.aborted = append(s.aborted, key+" "+string(state))
 	return nil
 }
@@ -367,6 +373,36 @@ func TestAbandonedUploadIsAborted(t *testing.T) {
 		}
 		if got := w.state(path); got != codestory.Synced {
 			t.Errorf("the file is %s", got)
+		}
+	})
+}
+
+// One abandoned upload that the store does not abort holds up no other, and is asked for once in a sweep.
+func TestRefusedAbortIsNoHostage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &parts{scripted: &scripted{put: func(context.Context, string) error { return errors.New("500") }}}
+		w := newWorld(t, store.scripted, Options{})
+		w.remote, w.gate.store = store, store
+		paths := chapters(w, 2)
+		w.upload(quickDelays.first / 20) // one attempt at each
+		store.put = nil
+		for _, path := range paths {
+			w.write(path, "the second")
+		}
+		refused := 0
+		store.abort = func(key string) error {
+			if key != paths[0].Key() {
+				return nil
+			}
+			refused++
+			return errors.New("403")
+		}
+		w.upload(5 * sweepEvery)
+		if n := len(store.aborted); n != 2 || refused > 5 {
+			t.Errorf("%d aborts of the other, and %d refused", n, refused)
+		}
+		if left, err := w.queue.Abandoned(10); err != nil || len(left) != 1 {
+			t.Errorf("the ledger still has %v, %v", left, err)
 		}
 	})
 }
