@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
 )
 
 // A database that fails for a while is said to, and waited for; the daemon can be stopped meanwhile.
@@ -240,6 +242,33 @@ func TestFilesThatAreGoneAreSwept(t *testing.T) {
 			if f, err := w.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
 				t.Errorf("%s is still known: %+v, %v", path, f, err)
 			}
+		}
+	})
+}
+
+// However many files rest in the queue and are there, one that is gone is forgotten in time.
+func TestFilesThatAreGoneAreSweptAmongMany(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		first, gone := codestory.ChapterPath(kilo, 1), codestory.Path(string(kilo)+"/z.mp3")
+		w.write(first, "one")
+		changes := []queue.Change{{Path: string(gone), Fault: "rename it"}}
+		for n := range sweepBatch + 1 {
+			path := codestory.Path(fmt.Sprintf("%s/%d.mp3", kilo, n))
+			if err := os.Link(filepath.Join(w.tree.Dir(), string(first)), filepath.Join(w.tree.Dir(), string(path))); err != nil {
+				t.Fatal(err)
+			}
+			changes = append(changes, queue.Change{Path: string(path), Fault: "rename it"})
+		}
+		if err := w.queue.Enqueue(changes); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(3 * sweepEvery)
+		if f, err := w.queue.File(gone); !errors.Is(err, codestory.ErrNotFound) {
+			t.Errorf("it is still known: %+v, %v", f, err)
+		}
+		if stats, err := w.queue.Stats(); err != nil || stats.Blocked != sweepBatch+1 {
+			t.Errorf("%d files are blocked, %v", stats.Blocked, err)
 		}
 	})
 }

@@ -22,9 +22,10 @@ const (
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	tried := map[string]abortTried{}
+	tried, resting := map[string]abortTried{}, ""
 	for {
-		if err := d.sweepRecords(); err != nil && ctx.Err() == nil {
+		var err error
+		if resting, err = d.sweepRecords(resting); err != nil && ctx.Err() == nil {
 			d.log.Warn("records of files that are gone could not be cleared away; it is tried again", "error", err)
 		}
 		if err := d.abortAbandoned(ctx, tried); err != nil && ctx.Err() == nil {
@@ -44,11 +45,12 @@ func (d *Daemon) sweep(ctx context.Context) {
 }
 
 // sweepRecords forgets files that rest in the queue and are gone, as a file is that was renamed because its name could
-// not be stored. What has to settle anew is handed to the watcher, which may have been stopped before it could.
-func (d *Daemon) sweepRecords() error {
-	settling, others, err := d.queue.Resting(sweepBatch)
+// not be stored. What has to settle anew is handed to the watcher, which may have been stopped before it could. Of many it looks at some, those after resting, and
+// returns where to go on.
+func (d *Daemon) sweepRecords(resting string) (next string, err error) {
+	settling, others, next, err := d.queue.Resting(sweepBatch, resting)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, path := range slices.Concat(settling, others) {
 		if !d.tree.Original() || d.tree.Empty() { // what is missing may be back with the first, or once it is mounted
@@ -56,14 +58,14 @@ func (d *Daemon) sweepRecords() error {
 		}
 		if _, err := d.tree.Stat(codestory.Path(path)); errors.Is(err, codestory.ErrNotFound) {
 			if err := d.queue.Vanished(path); err != nil {
-				return err
+				return resting, err
 			}
 		}
 	}
 	for _, path := range settling {
 		d.watcher.Recheck(codestory.Path(path))
 	}
-	return nil
+	return next, nil
 }
 
 // abortTried is what became of an abandoned upload in the sweep before; its zero value is that of a new one.

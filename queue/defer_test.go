@@ -67,7 +67,7 @@ func TestVanishedEndsWhatRests(t *testing.T) {
 	} {
 		enqueue(t, q, change(path, 1, 10))
 		rest(next(t, q))
-		settling, others, err := q.Resting(10)
+		settling, others, _, err := q.Resting(10, "")
 		if err != nil || len(settling)+len(others) != 1 {
 			t.Errorf("%s: resting %q and %q, %v", name, settling, others, err)
 		}

@@ -26,7 +26,7 @@ func (q *Queue) Items(state codestory.FileState, limit int, cursor string) (page
 	claimed := q.claimedNow()
 	err = q.view(func(tx *bolt.Tx) error {
 		var last string
-		for i, k := range itemKeys(tx, index, after) {
+		for i, k := range indexKeys(tx, itemIndexes, index, after) {
 			f, err := q.item(tx, k, claimed)
 			switch {
 			case err != nil:
@@ -44,12 +44,12 @@ func (q *Queue) Items(state codestory.FileState, limit int, cursor string) (page
 	return page, next, err
 }
 
-// itemKeys yields the entries of the indexes from number first on, with the number of their index: of the first index
+// indexKeys yields the entries of the indexes from number first on, with the number of their index: of the first index
 // those that follow after, or all where that is nil.
-func itemKeys(tx *bolt.Tx, first int, after []byte) func(yield func(int, []byte) bool) {
+func indexKeys(tx *bolt.Tx, indexes [][]byte, first int, after []byte) func(yield func(int, []byte) bool) {
 	return func(yield func(int, []byte) bool) {
-		for i := first; i < len(itemIndexes); i, after = i+1, nil {
-			c := tx.Bucket(itemIndexes[i]).Cursor()
+		for i := first; i < len(indexes); i, after = i+1, nil {
+			c := tx.Bucket(indexes[i]).Cursor()
 			for k, _ := c.Seek(after); k != nil; k, _ = c.Next() {
 				if !bytes.Equal(k, after) && !yield(i, k) {
 					return

@@ -133,15 +133,32 @@ func (q *Queue) SetPaused(paused bool) error {
 
 func isPaused(tx *bolt.Tx) bool { return tx.Bucket(bucketMeta).Get(keyPaused) != nil }
 
-// Resting lists up to limit paths that nothing happens to by itself: that have to settle anew, wait for a person, or
-// were dropped. Whoever knows the directory may find that a file is gone.
-func (q *Queue) Resting(limit int) (settling, others []string, err error) {
+// restingIndexes together hold every item that waits for a person, or for nothing.
+var restingIndexes = [][]byte{bucketBlocked, bucketIgnored}
+
+// Resting lists up to limit paths that have to settle anew, and up to limit that wait for a person or were dropped: nothing
+// happens to them by itself. Whoever knows the directory may find that a file is gone. cursor and next are as with Items,
+// of the others.
+func (q *Queue) Resting(limit int, cursor string) (settling, others []string, next string, err error) {
+	index, after, err := parseItemCursor(cursor)
+	if err != nil || index >= len(restingIndexes) {
+		return nil, nil, "", codestory.ErrCursor
+	}
 	err = q.view(func(tx *bolt.Tx) error {
 		settling = firstPaths(tx, limit, bucketSettling)
-		others = firstPaths(tx, limit, bucketBlocked, bucketIgnored)
+		var last string
+		for i, k := range indexKeys(tx, restingIndexes, index, after) {
+			if len(others) == limit {
+				next = last
+				return nil
+			}
+			if _, path, ok := splitIndexKey(k); ok {
+				others, last = append(others, path), itemCursor(i, k)
+			}
+		}
 		return nil
 	})
-	return settling, others, err
+	return settling, others, next, err
 }
 
 // Vanished says that the file of a resting path is not there any more. Any other path is left as it is, and so is one
