@@ -15,6 +15,9 @@ import (
 // itemIndexes together hold every item, in the order that Items lists them.
 var itemIndexes = [][]byte{bucketReady, bucketDue, bucketBlocked}
 
+// indexOf says which of them, the first being 1, has all items of the state. No other state has items.
+var indexOf = map[codestory.FileState]int{codestory.Queued: 1, codestory.Uploading: 1, codestory.Retrying: 2, codestory.Blocked: 3}
+
 // Items lists what waits: what is uploaded now or next, by urgency, then what waits for another attempt, by its time,
 // then what needs a person, the longest waiting first. state, where it is not "", leaves out all others. cursor and
 // next are as with Stories.
@@ -23,10 +26,16 @@ func (q *Queue) Items(state codestory.FileState, limit int, cursor string) (page
 	if err != nil {
 		return nil, "", err
 	}
+	indexes := itemIndexes
+	if state != "" { // the others are not looked through, however long they are
+		if indexes = indexes[:indexOf[state]]; index < len(indexes)-1 {
+			index, after = len(indexes)-1, nil
+		}
+	}
 	claimed := q.claimedNow()
 	err = q.view(func(tx *bolt.Tx) error {
 		var last string
-		for i, k := range indexKeys(tx, itemIndexes, index, after) {
+		for i, k := range indexKeys(tx, indexes, index, after) {
 			f, err := q.item(tx, k, claimed)
 			switch {
 			case err != nil:
