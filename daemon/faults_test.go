@@ -116,6 +116,36 @@ func TestLostIndexOfWhatIsOnlyStored(t *testing.T) {
 	})
 }
 
+// An object that the store tells nothing of holds up no other, and does not make it listed again and again.
+func TestLostIndexAndADeniedObject(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		denied, other := codestory.ChapterPath(router, 1), codestory.ChapterPath(router, 2)
+		store.store(denied.Key(), "one")
+		store.store(other.Key(), "two")
+		store.stat = func(key string) error {
+			if key == denied.Key() {
+				return errors.New("403")
+			}
+			return nil
+		}
+		w.lose()
+		w.upload(6 * time.Hour)
+		if f, err := w.queue.File(other); err != nil || f.State != codestory.Synced {
+			t.Errorf("the other is %+v, %v", f, err)
+		}
+		if n := store.count("list"); n < 2 || n > 20 {
+			t.Errorf("the store was listed %d times", n)
+		}
+		store.stat = nil
+		w.upload(2 * time.Hour)
+		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Synced {
+			t.Errorf("the denied one is %+v, %v", f, err)
+		}
+	})
+}
+
 // Where the store has other bytes than the file, or nobody can tell, the file is uploaded.
 func TestLostIndexAndAnotherObject(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -12,31 +12,36 @@ import (
 
 const recollectEvery = 30 * time.Second
 
+// recollectDelays spaces the lists of a store that does not tell all: they may be long.
+var recollectDelays = backoff{first: recollectEvery, most: time.Hour}
+
 // recollect lists the store once after a database was lost, until ctx ends: of files that are on this machine no more
 // only the store can tell.
 func (d *Daemon) recollect(ctx context.Context) {
-	tick := time.NewTicker(recollectEvery)
-	defer tick.Stop()
-	for {
+	delay := recollectEvery
+	for failures := 0; ; {
 		if r := d.queue.Rebuilt(); r != nil && !r.Listed && d.gate.reads() {
-			if err := d.recollectAll(ctx); err != nil && ctx.Err() == nil {
-				d.log.Warn("the store could not be listed for what the lost database knew; it is tried again", "error", err)
+			if err := d.recollectAll(ctx); err == nil {
+				failures, delay = 0, recollectEvery
+			} else if ctx.Err() == nil {
+				failures++
+				delay = recollectDelays.after(failures)
+				d.log.Warn("the store did not tell all that the lost database knew; it is asked again", "again_in", delay.Round(time.Second), "error", err)
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, delay) {
 			return
-		case <-tick.C:
 		}
 	}
 }
 
+// recollectAll ends with an error where the store did not tell all. What is wrong with one object holds up no other.
 func (d *Daemon) recollectAll(ctx context.Context) error {
 	lister, ok := d.remote.(remote.Lister)
 	if !ok {
 		return d.queue.NoteListed()
 	}
-	found := 0
+	found, untold := 0, error(nil)
 	for object, err := range lister.List(ctx, codestory.KeyPrefix, "") {
 		if err != nil {
 			return err
@@ -54,12 +59,18 @@ func (d *Daemon) recollectAll(ctx context.Context) error {
 		switch err := d.find(ctx, path); {
 		case err == nil:
 			found++
-		case !errors.Is(err, codestory.ErrNotFound):
+		case errors.Is(err, codestory.ErrNotFound):
+		case errors.Is(err, codestory.ErrUnavailable) && ctx.Err() == nil && d.gate.reads():
+			untold = err
+		default:
 			return err
 		}
 	}
 	if found > 0 {
 		d.log.Info("the store was listed for what the lost database knew", "found", found)
+	}
+	if untold != nil {
+		return untold
 	}
 	return d.queue.NoteListed()
 }

@@ -34,6 +34,7 @@ type scripted struct {
 	check  func() error                                // what Check answers; nil is well
 	put    func(ctx context.Context, key string) error // what Put answers after its bytes were read; nil is well
 	remove func(key string) error                      // what Remove answers for the key; nil is well
+	stat   func(key string) error                      // what Stat answers for the key; nil is well
 
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -140,6 +141,11 @@ func describeBytes(key string, b []byte) remote.Object {
 
 func (s *scripted) Stat(_ context.Context, key string) (remote.Object, error) {
 	s.called("stat " + key)
+	if s.stat != nil {
+		if err := s.stat(key); err != nil {
+			return remote.Object{}, err
+		}
+	}
 	content, ok := s.object(key)
 	if !ok {
 		return remote.Object{}, fmt.Errorf("%s: %w", key, codestory.ErrNotFound)
