@@ -60,3 +60,11 @@ func (o *owners) forget(ids []codestory.StoryID) {
 		delete(o.known, id)
 	}
 }
+
+// reset forgets all, as of a database that was lost.
+func (o *owners) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.changes++
+	o.known = nil
+}

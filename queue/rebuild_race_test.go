@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -89,4 +90,26 @@ func TestEmptiedInUse(t *testing.T) {
 	}
 	stillAsked(t, q)
 	must(t, q.Close())
+}
+
+// TestRebuildForgets: what was read of the lost database is not taken for what the new one holds.
+func TestRebuildForgets(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "codestoryd.db")
+	q := openAt(t, path, "a")
+	m := change(codestory.MetadataPath(storyA), 1, 10)
+	m.Metadata = &codestory.Metadata{UserID: "ann"}
+	enqueue(t, q, m)
+	file(t, q, codestory.MetadataPath(storyA))
+	_, err := q.Owner(storyA)
+	must(t, err)
+	must(t, os.Remove(path))
+	_, _ = q.Touched()
+	must(t, q.Rebuild())
+	if f, err := q.File(codestory.MetadataPath(storyA)); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("the file is %+v, %v", f, err)
+	}
+	if owner, err := q.Owner(storyA); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("the owner is %+v, %v", owner, err)
+	}
 }

@@ -48,3 +48,11 @@ func (m *records) forget(ch change) {
 		delete(m.known, n.path)
 	}
 }
+
+// reset forgets all, as of a database that was lost.
+func (m *records) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes++
+	m.known = nil
+}
