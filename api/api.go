@@ -25,6 +25,10 @@ type Options struct {
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
 
+	// LinkMemory is how long an answer with a link may be given again to others who ask for the same; 0 is never. A
+	// change that did not come through this API is told of that much later.
+	LinkMemory time.Duration
+
 	// Stopping is closed when the program is about to stop: what would go on for ever ends then. nil is never.
 	Stopping <-chan struct{}
 }
@@ -52,6 +56,7 @@ type server struct {
 	log      *slog.Logger
 	version  string
 	guesses  guesses
+	recent   recentLinks
 	unproved chan struct{} // holds a token for each form whose fields are being read
 
 	description func() json.RawMessage // of the API
@@ -66,6 +71,7 @@ func New(services Services, opts Options) http.Handler {
 		monitor: services.Monitor, events: services.Events, stopping: opts.Stopping,
 		log: opts.Logger, version: opts.Version,
 	}
+	s.recent.keep = opts.LinkMemory
 	s.unproved = make(chan struct{}, maxUnproved)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

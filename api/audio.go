@@ -50,15 +50,21 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	if err != nil {
 		return err
 	}
-	link, err := s.link(r.Context(), linkReq)
-	if err != nil {
-		return err
+	body := s.recent.of(linkReq)
+	if body == nil {
+		link, err := s.link(r.Context(), linkReq)
+		if err != nil {
+			return err
+		}
+		link.PlayURL = new(s.playURL(path))
+		if req.chapter > 0 {
+			link.ChapterNumber = &req.chapter
+		}
+		body = encode(link)
+		s.recent.add(linkReq, body)
 	}
-	link.PlayURL = new(s.playURL(path))
-	if req.chapter > 0 {
-		link.ChapterNumber = &req.chapter
-	}
-	return writeJSON(w, http.StatusOK, link)
+	writeEncoded(w, http.StatusOK, "application/json", body)
+	return nil
 }
 
 // stream answers GET and HEAD …/audio/stream with a redirect to a link for the same method, or with proxy=1 with the

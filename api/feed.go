@@ -207,6 +207,7 @@ func (s *server) rotatePlayKey(w http.ResponseWriter, r *http.Request, p httprou
 	if err := s.access.RotatePlayKey(req.id); err != nil {
 		return err
 	}
+	s.recent.forget()
 	return writeJSON(w, http.StatusOK, s.keyURLs(req.id))
 }
 

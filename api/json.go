@@ -17,18 +17,27 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 }
 
 func writeBody(w http.ResponseWriter, status int, contentType string, v any) {
+	writeEncoded(w, status, contentType, encode(v))
+}
+
+// encode is one of our own shapes as JSON.
+func encode(v any) []byte {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // keeps the "&" of URLs readable; the answer is never taken for HTML
 	if err := enc.Encode(v); err != nil {
-		panic(err) // our own shapes always encode
+		panic(err) // they always encode
 	}
+	return body.Bytes()
+}
+
+func writeEncoded(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
+	_, _ = w.Write(body)
 }
 
 // readJSON reads a body that is one JSON value with no field that v does not have. Its error is a *Problem.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,7 +87,10 @@ func (p *program) runDaemon(c config) (err error) {
 	})
 	handler := api.New(
 		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d, Events: d},
-		api.Options{PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done()},
+		api.Options{
+			PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, LinkMemory: linkMemory,
+			Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done(),
+		},
 	)
 	if err := door.announce(c.dataDir, d.Started()); err != nil {
 		return err
@@ -103,6 +107,9 @@ func (p *program) runDaemon(c config) (err error) {
 		serveHTTP(door, api.NewServer(handler), ready),
 	)
 }
+
+// linkMemory is how long a link may be given to others who ask for the same: much less than a person notices.
+const linkMemory = 50 * time.Millisecond
 
 func (p *program) logger(c config) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.logLevel}

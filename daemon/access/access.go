@@ -16,6 +16,7 @@ import (
 	"encoding/base64"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -43,7 +44,8 @@ type Access struct {
 	tokens []granted
 	used   map[string]time.Time // by name; newer than what the file says
 
-	keys keys
+	keys    keys
+	linkKey atomic.Pointer[linkKey] // the last that was asked for
 }
 
 // Open reads the files, makes those that are absent, and takes away everybody else's rights to them.

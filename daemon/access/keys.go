@@ -53,7 +53,21 @@ func readKeys(path string) (replacedKeys, error) {
 }
 
 // LinkKey is the secret that local links are signed with.
-func (a *Access) LinkKey() []byte { return a.derive("link") }
+func (a *Access) LinkKey() []byte {
+	text := a.key.now()
+	if last := a.linkKey.Load(); last != nil && last.of == text {
+		return last.key
+	}
+	made := &linkKey{of: text, key: derive(text, "link")}
+	a.linkKey.Store(made)
+	return made.key
+}
+
+// linkKey is the key of links that was derived of a secret.
+type linkKey struct {
+	of  string
+	key []byte
+}
 
 // PlayKey is the KEY of the story's player URLs and feed, as URL-safe text.
 func (a *Access) PlayKey(id codestory.StoryID) string {
@@ -98,8 +112,10 @@ func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 }
 
 // derive makes a key for one purpose out of the secret of links, so that one key tells nothing about another.
-func (a *Access) derive(purpose string) []byte {
-	mac := hmac.New(sha256.New, []byte(a.key.now()))
+func (a *Access) derive(purpose string) []byte { return derive(a.key.now(), purpose) }
+
+func derive(secret, purpose string) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("codestoryd 1 " + purpose))
 	return mac.Sum(nil)
 }
