@@ -111,6 +111,8 @@ func (q *Queue) choose(destination string, readOnly bool) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.swap.Lock()
+	defer q.swap.Unlock()
 	q.name, q.destination, q.counts = name, number, counts
 	return nil
 }

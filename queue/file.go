@@ -59,7 +59,9 @@ func (q *Queue) File(path codestory.Path) (File, error) {
 		}
 		q.records.put(string(path), r, changes)
 	}
+	q.swap.RLock()
 	files := []File{q.describe(string(path), r)}
+	q.swap.RUnlock()
 	q.markUploading(files)
 	return files[0], nil
 }

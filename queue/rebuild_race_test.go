@@ -30,6 +30,7 @@ func TestRebuildUnderUse(t *testing.T) {
 					return
 				default:
 				}
+				_, _ = q.File(chapter)
 				if removals, err := q.Removals("", 1); err == nil {
 					for _, r := range removals {
 						r.Release()
