@@ -398,7 +398,7 @@ func TestRefusedAbortIsNoHostage(t *testing.T) {
 			return errors.New("403")
 		}
 		w.upload(5 * sweepEvery)
-		if n := len(store.aborted); n != 2 || refused > 5 {
+		if n := len(store.aborted); n != 2 || refused > 7 {
 			t.Errorf("%d aborts of the other, and %d refused", n, refused)
 		}
 		if left, err := w.queue.Abandoned(10); err != nil || len(left) != 1 {

@@ -160,7 +160,7 @@ func (q *Queue) view(fn func(*bolt.Tx) error) error {
 		return q.damage.get()
 	}
 	return q.noticed(guard(func() error {
-		if err := checkBegin(q.file, int64(q.db.Info().PageSize)); err != nil {
+		if err := checkBegin(q.file, q.db); err != nil {
 			return err
 		}
 		return q.db.View(fn)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // Where bbolt has what in its pages: see its internal/common, page.go, meta.go and inode.go. Numbers are the machine's
@@ -72,14 +74,16 @@ func readMeta(file *os.File, at int64) (m meta, ok bool, err error) {
 
 // checkBegin makes sure that a transaction can begin: where neither meta page is whole, bbolt panics then and keeps its
 // locks, for which everybody else would wait for ever.
-func checkBegin(file *os.File, pageSize int64) error {
-	for n := range int64(2) {
-		switch _, ok, err := readMeta(file, n*pageSize); {
+func checkBegin(file *os.File, db *bolt.DB) error {
+	at := int64(0)
+	for range 2 {
+		switch _, ok, err := readMeta(file, at); {
 		case err != nil && !errors.Is(err, io.EOF):
 			return fmt.Errorf("reading the database: %w", err)
 		case ok:
 			return nil
 		}
+		at = int64(db.Info().PageSize) // which a database that was closed has not
 	}
 	return fmt.Errorf("%w: neither of its meta pages is whole", ErrDamaged)
 }
