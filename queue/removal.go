@@ -57,8 +57,9 @@ func decodeRemoval(path, b []byte) (removal, error) {
 // The error wraps codestory.ErrNotFound where nothing is known of the story, codestory.ErrNotOurs where all of it is others'.
 func (q *Queue) Delete(id codestory.StoryID, reason string) error {
 	now := time.Now().Round(0)
+	claimed := q.claimedNow()
 	err := q.commit(func(ch *change) error {
-		d := deletion{ch: ch, id: id, reason: reason, now: now}
+		d := deletion{ch: ch, id: id, reason: reason, now: now, claimed: claimed}
 		return d.run()
 	})
 	q.announce()
@@ -71,6 +72,7 @@ type deletion struct {
 	reason string
 	now    time.Time
 
+	claimed      map[string]*Claim
 	ours, others int
 }
 
@@ -105,10 +107,11 @@ func (d *deletion) file(path string) error {
 		return err
 	}
 	stored := r.stored.destination == d.ch.destination && r.stored.destination != 0
+	_, underWay := d.claimed[path] // though it was dropped
 	switch found := d.ch.tx.Bucket(bucketFound).Get([]byte(path)) != nil; {
 	case stored && found:
 		d.others++
-	case stored || r.state.waits(): // what waits may be on its way, or there already and not recorded
+	case stored || underWay || r.state.waits(): // what waits may be on its way, or there already and not recorded
 		if err := d.remove(path); err != nil {
 			return err
 		}

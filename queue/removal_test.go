@@ -207,3 +207,21 @@ func TestRemovalIsOverWhileItIsDone(t *testing.T) {
 		must(t, taken(1)[0].Done())
 	})
 }
+
+// TestDeleteDroppedUnderWay: a file that was dropped while it was uploaded is to be deleted too, whatever becomes of that.
+func TestDeleteDroppedUnderWay(t *testing.T) {
+	t.Parallel()
+	q := open(t)
+	path := codestory.StoryAudioPath(storyA)
+	enqueue(t, q, change(path, 1, 10))
+	c := next(t, q)
+	must(t, q.Drop(string(path), "dropped"))
+	must(t, q.Delete(storyA, deleted))
+	must(t, c.Done(put(1, 10)))
+	if f := file(t, q, path); f.Stored != nil {
+		t.Errorf("the file is %+v", f)
+	}
+	if got := removalPaths(removals(t, q, storyA)); !slices.Equal(got, []codestory.Path{path}) {
+		t.Errorf("to be deleted: %q", got)
+	}
+}
