@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -106,7 +107,7 @@ func (ch *change) enqueue(c Change, now time.Time) error {
 
 // Found records an object that the store has and the index did not know, as it does for one that another machine put.
 // A path that waits, or whose object in this destination is known, is left as it is. metadata is the story's, where it
-// was read.
+// was read. The error wraps codestory.ErrNotFound where the object is to be deleted.
 func (q *Queue) Found(path codestory.Path, object Stored, metadata *codestory.Metadata) error {
 	now := time.Now().Round(0)
 	return q.commit(func(ch *change) error {
@@ -116,6 +117,9 @@ func (q *Queue) Found(path codestory.Path, object Stored, metadata *codestory.Me
 		}
 		if had && (old.state != stateSynced || old.synced(ch.destination)) {
 			return nil
+		}
+		if ch.tx.Bucket(bucketRemovals).Get([]byte(path)) != nil { // deleted by a person since it was found
+			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 		}
 		generation := old.generation + 1
 		next := record{state: stateSynced, generation: generation, stored: object.record(ch.destination, generation, now)}

@@ -225,3 +225,18 @@ func TestDeleteDroppedUnderWay(t *testing.T) {
 		t.Errorf("to be deleted: %q", got)
 	}
 }
+
+// TestFoundAfterDelete: what the store was asked for before its story was deleted does not bring that back.
+func TestFoundAfterDelete(t *testing.T) {
+	t.Parallel()
+	q := open(t)
+	path := codestory.StoryAudioPath(storyA)
+	must(t, q.SignForm(path, time.Now().Add(time.Minute)))
+	must(t, q.Delete(storyA, deleted))
+	if err := q.Found(path, put(1, 10), nil); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := q.Story(storyA); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("the story is back: %v", err)
+	}
+}
