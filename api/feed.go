@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
@@ -76,15 +75,15 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	show := s.newShow(story)
 	switch "." + ending {
 	case feedXML:
-		return writePodcast(w, r, show.podcast(), show.updated)
+		return writePodcast(w, r, show.podcast())
 	case feedM3U8:
-		return writeFeed(w, r, feed.PlaylistType, show.updated, feed.Playlist(show.title(), show.tracks()))
+		return writeFeed(w, r, feed.PlaylistType, feed.Playlist(show.title(), show.tracks()))
 	case feedChapters:
 		chapters, err := show.chapters(q)
 		if err != nil {
 			return err
 		}
-		return writeFeed(w, r, feed.ChaptersType, show.updated, chapters.JSON())
+		return writeFeed(w, r, feed.ChaptersType, chapters.JSON())
 	case transcriptEnding:
 		return show.serveTranscript(w, r, q)
 	default:
@@ -133,7 +132,6 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 	if user != "" {
 		podcast.Title += ": " + user
 	}
-	var updated time.Time
 	for stories := 0; stories < maxLibrary; {
 		page, err := s.lib.Stories(r.Context(), &user, min(maxStories, maxLibrary-stories), cursor)
 		if err != nil {
@@ -144,35 +142,28 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 			show := s.newShow(story)
 			podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
 			podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
-			updated = latest(updated, show.updated)
 		}
 		if page.NextCursor == nil {
-			return writePodcast(w, r, podcast, updated)
+			return writePodcast(w, r, podcast)
 		}
 		cursor = *page.NextCursor
 	}
 	podcast.Next = s.libraryURL(user, cursor)
-	return writePodcast(w, r, podcast, updated)
+	return writePodcast(w, r, podcast)
 }
 
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast, updated time.Time) error {
+func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
 	var body bytes.Buffer
 	if err := p.Write(&body); err != nil {
 		return err
 	}
-	return writeFeed(w, r, feed.ContentType, updated, body.Bytes())
+	return writeFeed(w, r, feed.ContentType, body.Bytes())
 }
 
 // writeFeed answers with a body that was made for this request, or that it is the one that the client has. Players ask
-// often: they are told to keep it, and to ask whether it still holds.
-func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, updated time.Time, body []byte) error {
+// often: they are told to keep it, and to ask whether it still holds. They go by its tag alone: what a feed says changes
+// with what is found out of its files, and no date of theirs tells when that was.
+func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	sum := sha256.Sum256(body)
 	h := w.Header()
 	h.Set("Cache-Control", "private, no-cache")
@@ -180,7 +171,7 @@ func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, updat
 		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	}
 	return serveContent(w, r, &codestory.Content{
-		Body: made{bytes.NewReader(body)}, Size: int64(len(body)), Modified: updated,
+		Body: made{bytes.NewReader(body)}, Size: int64(len(body)),
 		ETag: base64.RawURLEncoding.EncodeToString(sum[:16]),
 	}, contentType)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mmcdole/gofeed"
 
@@ -288,12 +289,13 @@ func TestFeedIsAskedAgain(t *testing.T) {
 		url := w.feedURL(newStory, ending)
 		first := w.request("GET", url, "")
 		h := first.Header
-		if h.Get("Cache-Control") != "private, no-cache" || h.Get("Last-Modified") == "" || h.Get("ETag") == "" {
+		if h.Get("Cache-Control") != "private, no-cache" || h.Get("Last-Modified") != "" || h.Get("ETag") == "" {
 			t.Errorf("%s: %v", ending, h)
 		}
 		wantSecure(t, first)
 		wantStatus(t, w.request("GET", url, "", "If-None-Match", h.Get("ETag")), 304)
-		wantStatus(t, w.request("GET", url, "", "If-Modified-Since", h.Get("Last-Modified")), 304)
+		// Its files may be old, and what is known of them new.
+		wantStatus(t, w.request("GET", url, "", "If-Modified-Since", time.Now().UTC().Format(http.TimeFormat)), 200)
 		wantStatus(t, w.request("GET", url, "", "If-None-Match", `"old"`), 200)
 		wantStatus(t, w.request("GET", url, "", "Range", "bytes=0-1"), 206)
 		wantProblem(t, w.request("GET", url, "", "If-Match", `"old"`), 412, "precondition_failed")

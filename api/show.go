@@ -15,13 +15,12 @@ import (
 
 // show is a story as players are told of it: what of it can be played, in its order.
 type show struct {
-	s       *server
-	story   codestory.Story
-	pieces  []piece                           // its chapters, or the whole story where there are none
-	whole   *piece                            // nil where it is in chapters only
-	cover   string                            // URL; "" for none
-	texts   map[codestory.Path]codestory.File // the transcripts
-	updated time.Time
+	s      *server
+	story  codestory.Story
+	pieces []piece                           // its chapters, or the whole story where there are none
+	whole  *piece                            // nil where it is in chapters only
+	cover  string                            // URL; "" for none
+	texts  map[codestory.Path]codestory.File // the transcripts
 }
 
 // piece is a file that plays.
@@ -35,16 +34,13 @@ type piece struct {
 // newShow leaves out what cannot be played: what is neither here nor in the store, and what is still being written and
 // was never stored, since a podcast app would keep the half of it for ever.
 func (s *server) newShow(story codestory.Story) show {
-	v := show{s: s, story: story, updated: story.CreatedAt, texts: map[codestory.Path]codestory.File{}}
+	v := show{s: s, story: story, texts: map[codestory.Path]codestory.File{}}
 	playable := map[codestory.Path]codestory.File{}
 	for _, f := range story.Files {
 		if f.State == codestory.Missing || f.State == codestory.Settling && f.ETag == nil {
 			continue
 		}
 		playable[f.Path] = f
-		if f.ModifiedAt != nil {
-			v.updated = latest(v.updated, *f.ModifiedAt)
-		}
 		switch name := f.Path.InStory(); {
 		case name == "cover.jpg", name == "cover.jpeg", name == "cover.png":
 			v.cover = cmp.Or(v.cover, s.playURL(f.Path))

@@ -79,7 +79,7 @@ func (v show) serveTranscript(w http.ResponseWriter, r *http.Request, q url.Valu
 	if err != nil {
 		return err
 	}
-	return writeFeed(w, r, feed.TranscriptType, v.updated, []byte(feed.CutTranscript(text, from, to)))
+	return writeFeed(w, r, feed.TranscriptType, []byte(feed.CutTranscript(text, from, to)))
 }
 
 // text is what is in a small file.
