@@ -21,7 +21,8 @@ type Events interface {
 }
 
 const (
-	// lookEvery is how often a listener is told what changes all the time: progress, counts, the state of stories.
+	// lookEvery is how often a listener is told what changes all the time, progress and counts, and asks for events of
+	// stories.
 	lookEvery = time.Second
 	// heartbeat is how often at least something is sent, so that a connection that is dead shows.
 	heartbeat = 15 * time.Second
@@ -42,7 +43,6 @@ type listener struct {
 
 	epoch   string // of the numbers; in an id, before its number
 	after   uint64 // the event that was sent last
-	stories map[codestory.StoryID]bool
 	queue   codestory.QueueStatus
 	sent    time.Time
 	checked time.Time // the token
@@ -53,8 +53,7 @@ type listener struct {
 func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
 	l := &listener{
 		s: s, r: r, caller: caller, w: w, conn: http.NewResponseController(w),
-		epoch:   strconv.FormatInt(s.events.Started().UnixNano(), 36),
-		stories: map[codestory.StoryID]bool{}, checked: time.Now(),
+		epoch: strconv.FormatInt(s.events.Started().UnixNano(), 36), checked: time.Now(),
 	}
 	batch, missed, err := l.resume(r.Header.Get("Last-Event-ID"))
 	if err != nil {
@@ -75,8 +74,9 @@ func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory
 	if missed {
 		l.send("", "reset", map[string]string{"reason": "events were missed: read again what you need"})
 	}
-	l.look(true)
-	l.run(batch)
+	l.tell(batch)
+	l.look(true) // behind what happened: it is how things are now
+	l.run(batch.Changed)
 	return nil
 }
 
@@ -98,11 +98,10 @@ func (l *listener) resume(id string) (batch codestory.EventBatch, missed bool, e
 }
 
 // run sends what happens until the listener goes, is too slow, or the daemon stops.
-func (l *listener) run(batch codestory.EventBatch) {
+func (l *listener) run(changed <-chan struct{}) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		l.tell(batch)
 		l.flush()
 		if l.err != nil {
 			return
@@ -112,18 +111,19 @@ func (l *listener) run(batch codestory.EventBatch) {
 			return
 		case <-l.s.stopping:
 			return
-		case <-batch.Changed:
+		case <-changed:
 		case <-tick.C:
 			if !l.welcome() {
 				return
 			}
 			l.look(false)
 		}
-		var err error
-		batch, err = l.s.events.Events(l.after)
+		batch, err := l.s.events.Events(l.after)
 		if err != nil || batch.Missed {
 			return
 		}
+		l.tell(batch)
+		changed = batch.Changed
 	}
 }
 
@@ -141,19 +141,27 @@ func (l *listener) welcome() bool {
 func (l *listener) tell(batch codestory.EventBatch) {
 	owners := map[codestory.StoryID]bool{}
 	for _, e := range batch.Events {
-		id := l.epoch + "-" + strconv.FormatUint(e.ID, 10)
+		id := l.id(e.ID)
 		switch {
 		case e.File != nil && l.mayHear(e.File.Path.Story(), owners):
-			l.stories[e.File.Path.Story()] = true
 			l.send(id, "file", toldFile(*e.File, l.caller))
 		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story(), owners):
 			l.send(id, "upload", e.Upload)
+		case e.Story != "" && l.mayHear(e.Story, owners):
+			if story, err := l.s.lib.Story(l.r.Context(), e.Story); err == nil {
+				story = l.s.presented(story)
+				story.Files = nil
+				l.send(id, "story", story)
+			}
 		case e.Remote != nil && l.manages():
 			l.send(id, "remote", e.Remote)
 		}
 	}
 	l.after = batch.Last
 }
+
+// id is what a listener that comes back names the event by.
+func (l *listener) id(event uint64) string { return l.epoch + "-" + strconv.FormatUint(event, 10) }
 
 func (l *listener) manages() bool { return l.caller.Scope == codestory.ScopeManage }
 
@@ -171,42 +179,36 @@ func (l *listener) mayHear(id codestory.StoryID, known map[codestory.StoryID]boo
 	return may
 }
 
-// look sends what is not an event by itself: how far uploads have come, the counts of the queue, how stories are whose
-// files changed. The first time it says how the store is too.
+// look sends what is not an event by itself: how far uploads have come, the counts of the queue. The first time it says
+// how the store is too. Whoever comes back is told all of it anew, and goes on behind the last event, so that is the id
+// it has.
 func (l *listener) look(first bool) {
 	status, err := l.s.monitor.Status(l.r.Context())
 	if err != nil {
 		return
 	}
+	id := l.id(l.after)
 	if first && l.manages() {
-		l.send("", "remote", status.Remote)
+		l.send(id, "remote", status.Remote)
 	}
 	owners := map[codestory.StoryID]bool{}
 	for _, u := range status.Uploads {
 		if l.mayHear(codestory.Path(u.Path).Story(), owners) {
-			l.send("", "upload", u)
+			l.send(id, "upload", u)
 		}
 	}
 	counts := status.Queue
 	counts.OldestSeconds = 0 // grows by itself
 	if l.manages() && (first || counts != l.queue) {
 		l.queue = counts
-		l.send("", "queue", status.Queue)
+		l.send(id, "queue", status.Queue)
 	}
-	for id := range l.stories {
-		if story, err := l.s.lib.Story(l.r.Context(), id); err == nil && l.mayHear(id, owners) {
-			story = l.s.presented(story)
-			story.Files = nil
-			l.send("", "story", story)
-		}
-	}
-	clear(l.stories)
 	if time.Since(l.sent) >= heartbeat {
 		l.write(": still here\n\n")
 	}
 }
 
-// send writes one event. Without an id a listener that comes back goes on after the last one that had one.
+// send writes one event. After one without an id a listener that comes back goes on where it would have before it.
 func (l *listener) send(id, event string, data any) {
 	b, err := json.Marshal(data)
 	if err != nil {

@@ -50,6 +50,8 @@ func fileEvent(id codestory.StoryID) codestory.Event {
 	return codestory.Event{File: &codestory.File{Path: path, Key: path.Key(), State: codestory.Synced}}
 }
 
+func storyEvent(id codestory.StoryID) codestory.Event { return codestory.Event{Story: id} }
+
 // heard is an event as a client reads it.
 type heard struct{ id, event, data string }
 
@@ -96,17 +98,17 @@ func TestEvents(t *testing.T) {
 	w := newWorld(t)
 	owner, _ := w.listenAs(ownerToken)
 	alice, _ := w.listenAs(aliceToken)
-	if h := owner("remote"); !strings.Contains(h.data, `"kind":"local"`) || h.id != "" {
+	if h := owner("remote"); !strings.Contains(h.data, `"kind":"local"`) || h.id == "" {
 		t.Errorf("first: %+v", h)
 	}
-	if h := owner("queue"); !strings.Contains(h.data, `"queued":0`) {
+	if h := owner("queue"); !strings.Contains(h.data, `"queued":0`) || h.id == "" {
 		t.Errorf("first: %+v", h)
 	}
 	upload := func(id codestory.StoryID) codestory.Event {
 		return codestory.Event{Upload: &codestory.Upload{Path: string(codestory.StoryAudioPath(id)), TotalBytes: 7}}
 	}
 	w.events.add(fileEvent(homeStory), upload(homeStory), codestory.Event{Remote: &codestory.RemoteStatus{State: codestory.RemoteFull}},
-		fileEvent(noStory), fileEvent(aliceStory), upload(aliceStory))
+		fileEvent(noStory), storyEvent(homeStory), storyEvent(noStory), fileEvent(aliceStory), upload(aliceStory), storyEvent(aliceStory))
 
 	for _, want := range []codestory.StoryID{homeStory, noStory, aliceStory} {
 		var file codestory.File
@@ -120,7 +122,7 @@ func TestEvents(t *testing.T) {
 	}
 	for _, want := range []string{"file", "upload", "story"} {
 		h := alice("file", "upload", "story", "remote", "queue")
-		if h.event != want || !strings.Contains(h.data, string(aliceStory)) {
+		if h.event != want || h.id == "" || !strings.Contains(h.data, string(aliceStory)) {
 			t.Errorf("alice hears %+v, want her %s", h, want)
 		}
 		if want == "story" && (!strings.Contains(h.data, `"play_url":"http`) || strings.Contains(h.data, `"files"`)) {
@@ -144,9 +146,17 @@ func TestEventsResume(t *testing.T) {
 	}
 	resp.Body.Close()
 
-	next, _ = w.listenAs(ownerToken, "Last-Event-ID", first.id)
+	next, resp = w.listenAs(ownerToken, "Last-Event-ID", first.id)
 	if h := next("file", "reset"); !strings.Contains(h.data, string(farStory)) {
 		t.Errorf("gone on with: %+v", h)
+	}
+	now := next("queue") // it is how things are, not what happened
+	resp.Body.Close()
+
+	w.events.add(storyEvent(homeStory))
+	next, _ = w.listenAs(ownerToken, "Last-Event-ID", now.id)
+	if h := next("file", "story", "reset"); h.event != "story" || !strings.Contains(h.data, string(homeStory)) {
+		t.Errorf("gone on behind %+v with: %+v", now, h)
 	}
 	for range 20 {
 		w.events.add(fileEvent(aliceStory))

@@ -1,14 +1,23 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
 
-// maxEvents is how many events are remembered. Each is some hundred bytes.
-const maxEvents = 1024
+const (
+	// maxEvents is how many events are remembered. Each is some hundred bytes.
+	maxEvents = 1024
+	// storyDelay is from a change of a file to the event of its story, so that a hundred files that come at once are one
+	// event of the story that they are of.
+	storyDelay = 500 * time.Millisecond
+	// maxStirred is how many stories are kept back for that.
+	maxStirred = maxEvents / 8
+)
 
 // events remembers the last things that happened. Whoever makes something happen writes it down and goes on, without
 // knowing who reads; whoever reads asks for what came after the last it has seen, and has missed what is forgotten by
@@ -19,18 +28,31 @@ type events struct {
 	last    uint64     // number of the newest; the first is 1
 	forgot  uint64     // number of the newest that is not remembered
 	changed chan struct{}
+
+	stirred   []codestory.StoryID // whose files changed, which is no event of theirs yet
+	stirredAt time.Time           // when the first of them did
 }
 
 // happened is an event as it is written down. It is described where it is read.
 type happened struct {
 	file   *queue.File
 	upload *codestory.Upload
+	story  codestory.StoryID
 	remote *verdict
 }
 
 func (e *events) add(h happened) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.write(h)
+	if h.file != nil {
+		e.stir(codestory.Path(h.file.Path).Story())
+	}
+	e.announce()
+}
+
+// write gives the event its number. The caller holds mu.
+func (e *events) write(h happened) {
 	if e.ring == nil {
 		e.ring = make([]happened, maxEvents)
 	}
@@ -39,6 +61,27 @@ func (e *events) add(h happened) {
 	if e.last > maxEvents {
 		e.forgot = max(e.forgot, e.last-maxEvents)
 	}
+}
+
+// stir notes that a file of the story changed. The caller holds mu.
+func (e *events) stir(id codestory.StoryID) {
+	if slices.Contains(e.stirred, id) {
+		return
+	}
+	if len(e.stirred) == 0 {
+		e.stirredAt = time.Now()
+	}
+	if e.stirred = append(e.stirred, id); len(e.stirred) == maxStirred {
+		e.tellStories()
+	}
+}
+
+// tellStories writes down the events of stories that were kept back. The caller holds mu.
+func (e *events) tellStories() {
+	for _, id := range e.stirred {
+		e.write(happened{story: id})
+	}
+	e.stirred = nil
 	e.announce()
 }
 
@@ -59,10 +102,14 @@ func (e *events) announce() {
 	}
 }
 
-// since is what happened after the event of that number, which the first of the list follows.
+// since is what happened after the event of that number, which the first of the list follows. What was kept back of
+// stories is written down once somebody asks.
 func (e *events) since(after uint64) (list []happened, first uint64, b codestory.EventBatch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.stirred) > 0 && time.Since(e.stirredAt) >= storyDelay {
+		e.tellStories()
+	}
 	if e.changed == nil {
 		e.changed = make(chan struct{})
 	}
@@ -112,7 +159,7 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 		return codestory.EventBatch{}, err
 	}
 	for i, h := range list {
-		event := codestory.Event{ID: first + uint64(i), Upload: h.upload}
+		event := codestory.Event{ID: first + uint64(i), Upload: h.upload, Story: h.story}
 		if h.file != nil {
 			event.File = new(now.describe(*h.file))
 		}

@@ -5,13 +5,17 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
 
-func eventOf(n int) happened { return happened{file: &queue.File{Path: fmt.Sprint(n)}} }
+// november is another story than kilo.
+const november = codestory.StoryID("7c9e6679-7425-40de-944b-e07fc1f90ae7")
+
+func eventOf(n int) happened { return happened{upload: &codestory.Upload{Path: fmt.Sprint(n)}} }
 
 // Whoever asks gets what came after what it has seen, in order, and is told when some of that is forgotten.
 func TestEventsAreRememberedForAWhile(t *testing.T) {
@@ -22,7 +26,7 @@ func TestEventsAreRememberedForAWhile(t *testing.T) {
 		list, first, b := e.since(after)
 		var got, want []string
 		for _, h := range list {
-			got = append(got, h.file.Path)
+			got = append(got, h.upload.Path)
 		}
 		for n := from; n <= to; n++ {
 			want = append(want, fmt.Sprint(n))
@@ -49,6 +53,55 @@ func TestEventsAreRememberedForAWhile(t *testing.T) {
 	e.add(eventOf(3*maxEvents + 2))
 	check(3*maxEvents, 3*maxEvents+2, 3*maxEvents+2, true)
 	check(3*maxEvents+1, 3*maxEvents+2, 3*maxEvents+2, false)
+}
+
+// A change of files is an event of their story too: one for those that come at once, which wakes who waits and is
+// remembered for who was away.
+func TestEventsOfStories(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var e events
+		change := func(id codestory.StoryID) {
+			e.add(happened{file: &queue.File{Path: string(codestory.StoryAudioPath(id))}})
+		}
+		stories := func(after uint64) (ids []codestory.StoryID, b codestory.EventBatch) {
+			list, _, b := e.since(after)
+			for _, h := range list {
+				if h.story != "" {
+					ids = append(ids, h.story)
+				}
+			}
+			return ids, b
+		}
+		for range 100 {
+			change(kilo)
+		}
+		change(november)
+		ids, seen := stories(0)
+		if len(ids) > 0 {
+			t.Errorf("at once: %v", ids)
+		}
+		time.Sleep(storyDelay)
+		_, waits := stories(seen.Last + 2) // somebody else asks first
+		for _, after := range []uint64{0, seen.Last} {
+			if ids, b := stories(after); !slices.Equal(ids, []codestory.StoryID{kilo, november}) || b.Missed {
+				t.Errorf("after %d: %v", after, ids)
+			}
+		}
+		<-seen.Changed
+		change(kilo)
+		<-waits.Changed
+		time.Sleep(storyDelay)
+		if ids, _ := stories(seen.Last + 2); !slices.Equal(ids, []codestory.StoryID{kilo}) {
+			t.Errorf("of the change after it: %v", ids)
+		}
+		for n := range maxStirred {
+			change(codestory.StoryID(fmt.Sprintf("story %d", n)))
+		}
+		if ids, _ := stories(0); len(ids) != 3+maxStirred {
+			t.Errorf("%d stories at once: %d are told", maxStirred, len(ids)-3)
+		}
+	})
 }
 
 func TestEventsWakeWhoWaits(t *testing.T) {
@@ -78,6 +131,7 @@ func TestEventsOfAnUpload(t *testing.T) {
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		w.upload(time.Second)
+		time.Sleep(storyDelay)
 		batch, err := w.Events(0)
 		if err != nil || batch.Missed {
 			t.Fatalf("%+v, %v", batch, err)
@@ -89,11 +143,13 @@ func TestEventsOfAnUpload(t *testing.T) {
 				got = append(got, "file "+string(e.File.State))
 			case e.Upload != nil:
 				got = append(got, fmt.Sprintf("upload %d/%d", e.Upload.SentBytes, e.Upload.TotalBytes))
+			case e.Story != "":
+				got = append(got, "story "+string(e.Story))
 			case e.Remote != nil:
 				got = append(got, "remote "+string(e.Remote.State))
 			}
 		}
-		want := []string{"file queued", "remote ok", "file uploading", "upload 0/3", "upload 0/3", "file synced"}
+		want := []string{"file queued", "remote ok", "file uploading", "upload 0/3", "upload 0/3", "file synced", "story " + string(kilo)}
 		if !slices.Equal(got, want) {
 			t.Errorf("events: %q, want %q", got, want)
 		}
