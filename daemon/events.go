@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/audio"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -158,10 +159,15 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 	if err != nil {
 		return codestory.EventBatch{}, err
 	}
+	sounds, err := d.soundsOf(list)
+	if err != nil {
+		return codestory.EventBatch{}, err
+	}
 	for i, h := range list {
 		event := codestory.Event{ID: first + uint64(i), Upload: h.upload, Story: h.story}
 		if h.file != nil {
 			event.File = new(now.describe(*h.file))
+			event.File.Audio = sounds[h.file]
 		}
 		if h.remote != nil {
 			event.Remote = new(d.remoteStatus(*h.remote))
@@ -169,4 +175,24 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 		batch.Events = append(batch.Events, event)
 	}
 	return batch, nil
+}
+
+// soundsOf is what was read of the files that something happened to.
+func (d *Daemon) soundsOf(list []happened) (map[*queue.File]*codestory.Audio, error) {
+	var files []queue.File
+	var of []*queue.File
+	for _, h := range list {
+		if h.file != nil && audio.Known(h.file.Path) {
+			files, of = append(files, *h.file), append(of, h.file)
+		}
+	}
+	if files == nil {
+		return nil, nil
+	}
+	read, err := d.queue.SoundsOf(files)
+	sounds := map[*queue.File]*codestory.Audio{}
+	for i, sound := range read {
+		sounds[of[i]] = sound
+	}
+	return sounds, err
 }

@@ -171,3 +171,42 @@ func TestProgressOfAnUpload(t *testing.T) {
 		t.Errorf("after its end: %+v", got)
 	}
 }
+
+// What a file of sound says of itself is told once it was read, of the file and of its story.
+func TestEventsOfSounds(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, mp3(1000))
+		w.upload(time.Second)
+		before, err := w.Events(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.listen(time.Minute)
+		batch, err := w.Events(before.Last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, story := 0, false
+		for _, e := range batch.Events {
+			if f := e.File; f != nil && f.Path == path && f.State == codestory.Synced && f.Audio != nil && *f.Audio.DurationSeconds == 24 {
+				told++
+			}
+			story = told > 0 && e.Story == kilo
+		}
+		if told != 1 || !story {
+			t.Errorf("told %d times, and then the story: %v: %+v", told, story, batch.Events)
+		}
+		w.write(path, mp3(2000)) // of which nothing was read
+		after, err := w.Events(before.Last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range after.Events {
+			if e.File != nil && e.File.Audio != nil {
+				t.Errorf("with another version here: %+v", e.File)
+			}
+		}
+	})
+}

@@ -109,6 +109,9 @@ func (ch *change) saveSound(s Sound) error {
 	if err != nil {
 		return err
 	}
+	if e, _, read := getSound(ch.tx, []byte(s.Path)); !read || !e.of(r) { // what is read again says the same
+		ch.noteSound(string(s.Path), r)
+	}
 	if err := audio.Put([]byte(s.Path), seal([]byte(s.Path), b)); err != nil {
 		return err
 	}
@@ -147,6 +150,25 @@ func (q *Queue) Sounds(id codestory.StoryID) (map[codestory.Path]codestory.Audio
 			}
 			if e, read := soundOf(tx, k, r); ok && read {
 				sounds[codestory.Path(k)] = e.audio
+			}
+		}
+		return nil
+	})
+	return sounds, err
+}
+
+// SoundsOf returns what was read of each of the files, in the version that it is described in; nil where nothing was, or
+// there is another by now.
+func (q *Queue) SoundsOf(files []File) ([]*codestory.Audio, error) {
+	sounds := make([]*codestory.Audio, len(files))
+	err := q.view(func(tx *bolt.Tx) error {
+		for i, f := range files {
+			r, ok, err := getRecord(tx, f.Path)
+			if err != nil {
+				return err
+			}
+			if e, read := soundOf(tx, []byte(f.Path), r); ok && read && r.version == f.Version {
+				sounds[i] = &e.audio
 			}
 		}
 		return nil

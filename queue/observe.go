@@ -7,12 +7,13 @@ const maxNoted = 1000
 
 // noted is a record as a transaction has left it; none where it was removed.
 type noted struct {
-	path string
-	next record
-	gone bool
+	path  string
+	next  record
+	gone  bool
+	heard bool // the record is as it was, and what its file says of itself has been saved
 }
 
-// Observe has f told of each file whose record has changed, once that is durable and in that order; a file that nothing
+// Observe has f told of each file whose record has changed, or of which a Sound was saved, once that is durable and in that order; a file that nothing
 // is known of any more is missing. Where one transaction changed more than can be remembered f gets the zero File at its
 // end: anything may have changed. f has to be quick, and must not call the queue. Observe is called before all others.
 func (q *Queue) Observe(f func(File)) { q.observer = f }
@@ -20,7 +21,16 @@ func (q *Queue) Observe(f func(File)) { q.observer = f }
 // note remembers a changed record.
 func (ch *change) note(path string, next record, gone bool) {
 	if len(ch.noted) < maxNoted {
-		ch.noted = append(ch.noted, noted{path, next, gone})
+		ch.noted = append(ch.noted, noted{path: path, next: next, gone: gone})
+	} else {
+		ch.more = true
+	}
+}
+
+// noteSound remembers a file that was read.
+func (ch *change) noteSound(path string, r record) {
+	if len(ch.noted) < maxNoted {
+		ch.noted = append(ch.noted, noted{path: path, next: r, heard: true})
 	} else {
 		ch.more = true
 	}
@@ -36,7 +46,11 @@ func (q *Queue) tell(ch change) {
 			q.observer(File{Path: n.path, State: codestory.Missing})
 			continue
 		}
-		q.observer(q.describe(n.path, n.next))
+		files := []File{q.describe(n.path, n.next)}
+		if n.heard { // perhaps while it is being uploaded
+			q.markUploading(files)
+		}
+		q.observer(files[0])
 	}
 	if ch.more {
 		q.observer(File{})
