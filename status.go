@@ -96,10 +96,11 @@ type Story struct {
 	State       StoryState `json:"state"`
 	Bytes       int64      `json:"bytes"`
 	Chapters    []Chapter  `json:"chapters"`
-	PlayURL     *string    `json:"play_url"`
+	PlayURL     *string    `json:"play_url"` // of the whole story, else of what there is of it; nil where nothing plays
 	FeedURL     *string    `json:"feed_url"`
 	PlaylistURL *string    `json:"playlist_url"`
 	Files       []File     `json:"files,omitzero"`
+	Kept        []Path     `json:"-"` // not among Files, since they are left out, and play from this machine all the same
 }
 
 // Chapter is one chapter of a Story, whether the metadata names it, a file holds it, or both.
@@ -126,7 +127,7 @@ type File struct {
 
 // KeyURLs are the URLs of a story that its KEY opens. They do not expire, but end when the KEY is replaced.
 type KeyURLs struct {
-	PlayURL     string `json:"play_url"`     // of the whole story
+	PlayURL     string `json:"play_url"`     // as Story.PlayURL; of the whole story where nothing plays yet
 	FeedURL     string `json:"feed_url"`     // the story as a podcast
 	PlaylistURL string `json:"playlist_url"` // its chapters in order
 }

@@ -98,7 +98,6 @@ const maxAsked = 100
 // the store was asked for it, and a feed names files that nobody has asked for yet.
 func (s *server) wholeStoryOf(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
 	story, err := s.lib.Story(ctx, id)
-	isHere := func(f codestory.File) bool { return f.ModifiedAt != nil }
 	if err != nil || slices.ContainsFunc(story.Files, isHere) {
 		return story, err
 	}
@@ -192,19 +191,24 @@ func (s *server) rotatePlayKey(w http.ResponseWriter, r *http.Request, p httprou
 	if err != nil {
 		return err
 	}
-	if _, err := s.lib.Owner(r.Context(), req.id); err != nil {
+	story, err := s.lib.Story(r.Context(), req.id)
+	if err != nil {
 		return err
 	}
 	if err := s.access.RotatePlayKey(req.id); err != nil {
 		return err
 	}
 	s.recent.forget()
-	return writeJSON(w, http.StatusOK, s.keyURLs(req.id))
+	return writeJSON(w, http.StatusOK, s.keyURLs(story))
 }
 
-func (s *server) keyURLs(id codestory.StoryID) codestory.KeyURLs {
+func (s *server) keyURLs(story codestory.Story) codestory.KeyURLs {
+	path, ok := playsAs(story)
+	if !ok {
+		path = codestory.StoryAudioPath(story.ID)
+	}
 	return codestory.KeyURLs{
-		PlayURL: s.playURL(codestory.StoryAudioPath(id)), FeedURL: s.feedURL(id, feedXML, nil), PlaylistURL: s.feedURL(id, feedM3U8, nil),
+		PlayURL: s.playURL(path), FeedURL: s.feedURL(story.ID, feedXML, nil), PlaylistURL: s.feedURL(story.ID, feedM3U8, nil),
 	}
 }
 

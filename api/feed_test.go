@@ -346,7 +346,7 @@ func TestLibraryFeedInFiles(t *testing.T) {
 		for i := range 2100 {
 			id := codestory.StoryID("55555555-5555-4555-8555-" + strconv.Itoa(100000000000+i))
 			w.lib.stories[id] = codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i),
-				Files: []codestory.File{{Path: codestory.StoryAudioPath(id), State: codestory.Synced}}}
+				Files: []codestory.File{{Path: codestory.StoryAudioPath(id), Size: 1, State: codestory.Synced}}}
 		}
 	})
 	seen, files := map[string]bool{}, 0
@@ -373,5 +373,37 @@ func TestLibraryFeedInFiles(t *testing.T) {
 	}
 	if len(seen) != 2100 || files != 3 {
 		t.Errorf("%d stories in %d files, want 2100 in 3", len(seen), files)
+	}
+}
+
+// A file that no player gets past is no episode and no track: an empty one, and one that was read and is no audio. One
+// that was not read yet is.
+func TestFeedLeavesOutWhatIsNoSound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.addStory(newStory, map[string]file{
+		"audio/story.mp3": {data: []byte("an error page"), local: true}, "audio/b.mp3": {local: true}, "audio/c.mp3": {data: []byte("c"), local: true},
+		"chapters/chapter_01.mp3": {local: true}, "chapters/chapter_02.mp3": {data: []byte("two"), local: true},
+	}, "One", "Two")
+	w.lib.change(func() {
+		for i, f := range w.lib.stories[newStory].Files {
+			if f.Path == codestory.StoryAudioPath(newStory) {
+				w.lib.stories[newStory].Files[i].Audio = &codestory.Audio{Faults: []codestory.AudioFault{{Code: codestory.NotAudio}}}
+			}
+		}
+	})
+	for path, want := range map[string]string{
+		w.feedURL(newStory, ".xml"): "chapter_02.mp3", w.feedURL(newStory, ".m3u8"): "chapter_02.mp3",
+		"/feed/library.xml?k=" + w.access.LibraryKey("alice"): "c.mp3",
+	} {
+		text := body(t, w.request("GET", path, ""))
+		if !strings.Contains(text, want) {
+			t.Errorf("%s has no %s: %s", path, want, text)
+		}
+		for _, name := range []string{"story.mp3", "b.mp3", "chapter_01.mp3"} {
+			if strings.Contains(text, string(newStory)+"/chapters/"+name) || strings.Contains(text, string(newStory)+"/audio/"+name) {
+				t.Errorf("%s has %s: %s", path, name, text)
+			}
+		}
 	}
 }

@@ -387,3 +387,61 @@ func TestLinkToNothing(t *testing.T) {
 		t.Errorf("headers: %v", resp.Header)
 	}
 }
+
+// A story's player URL is of something that plays, from the moment that it is told on.
+func TestPlayerURLIsOfWhatThereIs(t *testing.T) {
+	t.Parallel()
+	here, stored := file{data: []byte("sound"), local: true}, file{data: []byte("sound"), stored: true}
+	for name, c := range map[string]struct {
+		files map[string]file
+		kept  string // in the story's folder, though it is left out
+		asked string // in the store, which nobody has asked for it
+		want  string
+	}{
+		"story.mp3 here":      {files: map[string]file{"audio/a.flac": here, "audio/story.mp3": here, "chapters/chapter_01.mp3": here}, want: "audio/story.mp3"},
+		"story.mp3 stored":    {files: map[string]file{"chapters/chapter_01.mp3": here, "audio/story.mp3": stored}, want: "audio/story.mp3"},
+		"another name":        {files: map[string]file{"audio/a.flac": here, "chapters/chapter_01.mp3": here}, want: "audio/a.flac"},
+		"chapters":            {files: map[string]file{"chapters/chapter_02.mp3": stored, "chapters/chapter_01.mp3": stored}, want: "chapters/chapter_01.mp3"},
+		"no first chapter":    {files: map[string]file{"chapters/chapter_02.mp3": here}},
+		"nothing that plays":  {files: map[string]file{"cover.png": here, "audio/notes.txt": here}},
+		"kept when deleted":   {kept: "audio/story.mp3", want: "audio/story.mp3"},
+		"a chapter kept":      {kept: "chapters/chapter_01.mp3", want: "chapters/chapter_01.mp3"},
+		"of another machine":  {files: map[string]file{"cover.png": stored}, asked: "audio/story.mp3", want: "audio/story.mp3"},
+		"other and not asked": {files: map[string]file{"cover.png": stored}},
+	} {
+		w := newWorld(t)
+		w.addStory(newStory, c.files, "One", "Two")
+		w.lib.change(func() {
+			story := w.lib.stories[newStory]
+			if c.kept != "" {
+				path := codestory.Path(string(newStory) + "/" + c.kept)
+				story.Kept, w.lib.files[path] = []codestory.Path{path}, here
+			}
+			w.lib.stories[newStory] = story
+			if c.asked != "" {
+				w.lib.files[codestory.Path(string(newStory)+"/"+c.asked)] = stored
+				w.lib.found = func(path codestory.Path) {
+					story.Files = append(story.Files, codestory.File{Path: path, Size: 5, State: codestory.Synced})
+					w.lib.stories[newStory] = story
+				}
+			}
+		})
+		story := decode[codestory.Story](t, w.request("GET", storyURL(newStory, ""), aliceToken))
+		page := decode[codestory.StoryPage](t, w.request("GET", "/api/storage/stories", aliceToken))
+		for _, s := range append(page.Stories, story) {
+			switch {
+			case s.ID != newStory:
+			case c.want == "" && s.PlayURL != nil:
+				t.Errorf("%s: a player URL: %s", name, *s.PlayURL)
+			case c.want == "":
+			case s.PlayURL == nil || !strings.Contains(*s.PlayURL, string(newStory)+"/"+c.want+"?"):
+				t.Errorf("%s: player URL %v, want one of %s", name, s.PlayURL, c.want)
+			default:
+				resp := w.request("GET", *s.PlayURL, "")
+				if resp.StatusCode >= 400 {
+					t.Errorf("%s: %s", name, resp.Status)
+				}
+			}
+		}
+	}
+}

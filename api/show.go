@@ -31,16 +31,26 @@ type piece struct {
 	seconds float64 // 0 where it is not known
 }
 
-// newShow leaves out what cannot be played: what is neither here nor in the store, and what is still being written and
-// was never stored, since a podcast app would keep the half of it for ever.
+// playable are the story's files without those that are neither here nor in the store, and those that are still being
+// written and were never stored: a podcast app would keep the half of them for ever.
+func playable(story codestory.Story) map[codestory.Path]codestory.File {
+	files := map[codestory.Path]codestory.File{}
+	for _, f := range story.Files {
+		if f.State != codestory.Missing && (f.State != codestory.Settling || f.ETag != nil) {
+			files[f.Path] = f
+		}
+	}
+	return files
+}
+
+// newShow leaves out what cannot be played.
 func (s *server) newShow(story codestory.Story) show {
 	v := show{s: s, story: story, texts: map[codestory.Path]codestory.File{}}
-	playable := map[codestory.Path]codestory.File{}
+	playable := playable(story)
 	for _, f := range story.Files {
-		if f.State == codestory.Missing || f.State == codestory.Settling && f.ETag == nil {
+		if _, ok := playable[f.Path]; !ok {
 			continue
 		}
-		playable[f.Path] = f
 		switch name := f.Path.InStory(); {
 		case name == "cover.jpg", name == "cover.jpeg", name == "cover.png":
 			v.cover = cmp.Or(v.cover, s.playURL(f.Path))
@@ -49,7 +59,7 @@ func (s *server) newShow(story codestory.Story) show {
 		}
 	}
 	for _, c := range story.Chapters {
-		if f, ok := playable[c.Path]; ok {
+		if f := playable[c.Path]; sounds(f) {
 			v.pieces = append(v.pieces, newPart(f, c.Number, c.Title, c.DurationSeconds))
 		}
 	}
@@ -63,14 +73,21 @@ func (s *server) newShow(story codestory.Story) show {
 	return v
 }
 
+// sounds reports whether the file can hold something that plays: one that is empty, or was read and is no audio, would be
+// an episode that no player gets past.
+func sounds(f codestory.File) bool {
+	isNone := func(fault codestory.AudioFault) bool { return fault.Code == codestory.NotAudio }
+	return f.Size > 0 && (f.Audio == nil || !slices.ContainsFunc(f.Audio.Faults, isNone))
+}
+
 // wholeStory is story.mp3, or the first sound beside its place.
 func wholeStory(story codestory.Story, playable map[codestory.Path]codestory.File) (codestory.File, bool) {
-	if f, ok := playable[codestory.StoryAudioPath(story.ID)]; ok {
+	if f := playable[codestory.StoryAudioPath(story.ID)]; sounds(f) {
 		return f, true
 	}
 	for _, f := range story.Files {
 		_, ok := playable[f.Path]
-		if ok && strings.HasPrefix(f.Path.InStory(), "audio/") && strings.HasPrefix(f.ContentType, "audio/") {
+		if ok && sounds(f) && strings.HasPrefix(f.Path.InStory(), "audio/") && strings.HasPrefix(f.ContentType, "audio/") {
 			return f, true
 		}
 	}

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/codestory/codestoryd"
@@ -78,22 +80,60 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 	if err != nil {
 		return err
 	}
-	story = told(s.presented(story), req.caller)
+	asked := s.askForWhole(r.Context(), story)
+	story = told(s.presented(asked), req.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}
 	}
 	return writeJSON(w, http.StatusOK, story)
 }
 
-// presented is the story with the URLs that its KEY opens, whether there is something to play yet or not.
+// presented is the story with the URLs that its KEY opens. The feed's are there before there is something to play.
 func (s *server) presented(story codestory.Story) codestory.Story {
-	urls := s.keyURLs(story.ID)
-	story.PlayURL, story.FeedURL, story.PlaylistURL = &urls.PlayURL, &urls.FeedURL, &urls.PlaylistURL
+	urls := s.keyURLs(story)
+	story.PlayURL, story.FeedURL, story.PlaylistURL = nil, &urls.FeedURL, &urls.PlaylistURL
+	if _, ok := playsAs(story); ok {
+		story.PlayURL = &urls.PlayURL
+	}
 	if story.Chapters == nil {
 		story.Chapters = []codestory.Chapter{}
 	}
 	return story
 }
+
+// playsAs is the file that the player URL of the story is of: story.mp3 where it is known, here or in the store, else what
+// its feed takes for the whole story, else the first chapter; false where none of them plays.
+func playsAs(story codestory.Story) (codestory.Path, bool) {
+	whole := codestory.StoryAudioPath(story.ID)
+	known := func(f codestory.File) bool { return f.Path == whole && f.State != codestory.Missing }
+	if slices.ContainsFunc(story.Files, known) || slices.Contains(story.Kept, whole) {
+		return whole, true
+	}
+	playable := playable(story)
+	if f, ok := wholeStory(story, playable); ok {
+		return f.Path, true
+	}
+	first := codestory.ChapterPath(story.ID, 1)
+	return first, sounds(playable[first]) || slices.Contains(story.Kept, first)
+}
+
+// askForWhole has the store asked for story.mp3 where nothing of the story is on this machine: what another has stored is
+// not in the index before. Where the answer is no, or none, the story is as it was.
+func (s *server) askForWhole(ctx context.Context, story codestory.Story) codestory.Story {
+	if _, ok := playsAs(story); ok || slices.ContainsFunc(story.Files, isHere) {
+		return story
+	}
+	if _, err := s.lib.Locate(ctx, codestory.StoryAudioPath(story.ID)); err != nil {
+		return story
+	}
+	if again, err := s.lib.Story(ctx, story.ID); err == nil {
+		return again
+	}
+	return story
+}
+
+// isHere reports whether the file is on this machine.
+func isHere(f codestory.File) bool { return f.ModifiedAt != nil }
 
 // metadata answers GET /api/storage/stories/{id}/metadata with the bytes of metadata.json, whether they parse or not.
 func (s *server) metadata(w http.ResponseWriter, r *http.Request, req storyRequest) error {

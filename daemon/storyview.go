@@ -35,6 +35,7 @@ func (v storyView) describe() codestory.Story {
 		State:       v.state(files),
 		Chapters:    v.chapters(files),
 		Files:       files,
+		Kept:        slices.Collect(v.keptHere()),
 	}
 	for _, f := range files {
 		s.Bytes += f.Size

@@ -113,7 +113,7 @@ func (f linkFlags) printLink(cmd *cobra.Command, daemon *client.Client, id codes
 		if err != nil {
 			return err
 		}
-		urls = codestory.KeyURLs{PlayURL: *story.PlayURL, FeedURL: *story.FeedURL, PlaylistURL: *story.PlaylistURL}
+		urls = codestory.KeyURLs{PlayURL: deref(story.PlayURL), FeedURL: *story.FeedURL, PlaylistURL: *story.PlaylistURL}
 		return f.print(cmd, urls.FeedURL, urls)
 	}
 	link, err := daemon.Audio(ctx, id, f.chapter, f.expires)
