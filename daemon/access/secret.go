@@ -47,7 +47,7 @@ func (s *secret) now() string {
 	return s.text
 }
 
-// look reads the file again where it has changed, and reports whether another secret is in force. One that cannot be
+// look reads the file again where it or the rights to it have changed, and reports whether another secret is in force. One that cannot be
 // read leaves the old one in force.
 func (s *secret) look() (replaced bool, err error) {
 	if !s.file.Changed() && !s.failing() {

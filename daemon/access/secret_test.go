@@ -138,6 +138,20 @@ func TestOpenFilesAreClosedAndSaid(t *testing.T) {
 		if got := problemCodes(a); got != "secret_was_readable" {
 			t.Errorf("after one was replaced: %q", got)
 		}
+		if err := os.Chmod(filepath.Join(dir, "token"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if info, err := os.Stat(filepath.Join(dir, "token")); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("opened while it is in use: %v, %v", info.Mode(), err)
+		}
+		if got := problemCodes(a); got != "secret_was_readable secret_was_readable" {
+			t.Errorf("with one that was opened while it is in use: %q", got)
+		}
+		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}

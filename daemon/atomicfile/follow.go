@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Follower notices that somebody has changed small files. The zero value is of no files; make one with Follow.
+// Follower notices that somebody has changed small files, or the rights to them. The zero value is of no files; make one with Follow.
 type Follower struct {
 	paths []string
 	every time.Duration
@@ -58,5 +58,5 @@ func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
 }
