@@ -22,7 +22,7 @@ player URL, or with --feed or --library the new feed's.`
 // linkFlags are the flags of link.
 type linkFlags struct {
 	chapter                       int
-	expires                       time.Duration
+	expires                       duration
 	feed, library, rotate, asJSON bool
 	user                          string
 }
@@ -48,7 +48,8 @@ func (p *program) linkCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.chapter, "chapter", 0, "the chapter, from 1; the whole story unless given")
-	flags.DurationVar(&f.expires, "expires", time.Hour, "how long the link is good for, at most "+maxExpires.String())
+	f.expires = duration(time.Hour)
+	flags.Var(&f.expires, "expires", "how long the link is good for, such as 90m, 12h or 2d; at most 7d")
 	flags.BoolVar(&f.feed, "feed", false, "the story as a podcast; does not expire")
 	flags.BoolVar(&f.library, "library", false, "all stories of a user as a podcast; does not expire")
 	flags.StringVar(&f.user, "user", "", "with --library: whose; the daemon's own user unless given")
@@ -58,7 +59,7 @@ func (p *program) linkCommand() *cobra.Command {
 }
 
 // maxExpires is the longest that S3 signs a link for.
-const maxExpires = 7 * 24 * time.Hour
+const maxExpires = duration(7 * 24 * time.Hour)
 
 // check says what is wrong with the command line.
 func (f linkFlags) check(cmd *cobra.Command, args []string) error {
@@ -78,8 +79,8 @@ func (f linkFlags) check(cmd *cobra.Command, args []string) error {
 		return errors.New("a feed has all chapters: leave --chapter out")
 	case (f.feed || f.rotate) && given("expires"):
 		return errors.New("a URL with a KEY does not expire: leave --expires out, and end it with --rotate")
-	case f.expires < time.Second || f.expires > maxExpires || f.expires%time.Second != 0:
-		return fmt.Errorf("--expires %s: use whole seconds from 1s to %s", f.expires, maxExpires)
+	case f.expires < duration(time.Second) || f.expires > maxExpires || time.Duration(f.expires)%time.Second != 0:
+		return fmt.Errorf("--expires %s: use whole seconds from 1s to 7d", &f.expires)
 	}
 	_, err := codestory.ParseStoryID(args[0])
 	return err
@@ -116,7 +117,7 @@ func (f linkFlags) printLink(cmd *cobra.Command, daemon *client.Client, id codes
 		urls = codestory.KeyURLs{PlayURL: deref(story.PlayURL), FeedURL: *story.FeedURL, PlaylistURL: *story.PlaylistURL}
 		return f.print(cmd, urls.FeedURL, urls)
 	}
-	link, err := daemon.Audio(ctx, id, f.chapter, f.expires)
+	link, err := daemon.Audio(ctx, id, f.chapter, time.Duration(f.expires))
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -48,6 +50,26 @@ func parseExcludes(patterns []string) (func(path string, isDir bool) (pattern st
 		return "", false
 	}, nil
 }
+
+// duration is a flag in rclone's syntax of durations (https://rclone.org/docs/#time-options): Go's, with d for days and w
+// for weeks besides. What is not a length of time, such as a date or "off", is none here.
+type duration time.Duration
+
+func (d *duration) Set(s string) error {
+	if !isLength.MatchString(s) {
+		return errors.New("use a number and a unit, such as 90m, 12h or 2d")
+	}
+	length, err := fs.ParseDuration(s)
+	*d = duration(length)
+	return err
+}
+
+// isLength keeps out what rclone takes besides, for which "1M" is a month and "5" are seconds.
+var isLength = regexp.MustCompile(`^([0-9]*\.?[0-9]+(ms|s|m|h|d|w))+$`)
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (*duration) Type() string { return "duration" }
 
 func includes(f *filter.Filter, path string, isDir bool) bool {
 	if !isDir {

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestExcludes(t *testing.T) {
 	t.Parallel()
@@ -33,6 +36,22 @@ func TestBandwidth(t *testing.T) {
 		limiter, err := parseBandwidth(s)
 		if err != nil || limiter.Chunk() != want {
 			t.Errorf("%q: chunks of %d, %v; want %d", s, limiter.Chunk(), err, want)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "1.5h": 90 * time.Minute, "7d": 7 * day, "1w": 7 * day, "1d12h": 36 * time.Hour,
+		".5d": day / 2, "100w": 700 * day,
+		// What rclone takes besides, and what is none.
+		"": -1, "5": -1, "1M": -1, "1y": -1, "off": -1, "2026-12-24": -1, "-1d": -1, "d": -1, "1 d": -1, "1e3d": -1, "9999999999999w": -1,
+	} {
+		var got duration
+		if err := got.Set(text); (err != nil) != (want < 0) || err == nil && got != duration(want) {
+			t.Errorf("%q is %s, %v; want %s", text, &got, err, want)
 		}
 	}
 }
