@@ -76,6 +76,7 @@ type Problem struct {
 	Code    string    `json:"code"` // stable, for programs
 	Message string    `json:"message"`
 	Since   time.Time `json:"since"`
+	Details []string  `json:"details,omitempty"` // a few of what it is about, a sentence each
 }
 
 // Ignored is a file, or a directory with all that is in it, that is not uploaded.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -199,24 +200,26 @@ func (l *listener) save(ctx context.Context) error {
 }
 
 // maxFaultyListed bounds the files that are named in the status.
-const maxFaultyListed = 10
+const maxFaultyListed = 5
 
 // FaultySounds is the problem of files that players trip over, if the database knows any.
 func FaultySounds(q *queue.Queue) ([]codestory.Problem, error) {
-	faulty, more, err := q.Faulty(maxFaultyListed)
+	faulty, others, err := q.Faulty(maxFaultyListed)
 	if err != nil || len(faulty) == 0 {
 		return nil, err
 	}
-	p := codestory.Problem{Code: "audio_faults", Since: faulty[0].At}
+	p := codestory.Problem{
+		Code: "audio_faults", Since: faulty[0].At,
+		Message: "players trip over files of sound, which are stored as they are: each story lists the faults of its own",
+	}
 	for _, s := range faulty {
-		p.Message += string(s.Path) + ": " + s.Audio.Faults[0].Message + ". "
+		p.Details = append(p.Details, string(s.Path)+": "+s.Audio.Faults[0].Message)
 		if s.At.Before(p.Since) {
 			p.Since = s.At
 		}
 	}
-	p.Message = "players trip over files, which are stored as they are: " + p.Message
-	if more {
-		p.Message += "And others: each story lists its own"
+	if others > 0 {
+		p.Details = append(p.Details, fmt.Sprintf("and %d more", others))
 	}
 	return []codestory.Problem{p}, nil
 }

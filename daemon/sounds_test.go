@@ -144,14 +144,23 @@ func TestFaultsAreAProblem(t *testing.T) {
 		w.listen(time.Minute)
 		s, err := w.Status(t.Context())
 		if err != nil || len(s.Problems) != 1 || s.Problems[0].Code != "audio_faults" ||
-			!strings.Contains(s.Problems[0].Message, string(path)+": its last frame is cut off") || s.Problems[0].Since.IsZero() {
+			len(s.Problems[0].Details) != 1 || !strings.HasPrefix(s.Problems[0].Details[0], string(path)+": its last frame is cut off") || s.Problems[0].Since.IsZero() {
 			t.Errorf("%+v, %v", s.Problems, err)
 		}
 		story, err := w.Story(t.Context(), kilo)
 		if err != nil || story.Files[0].Audio.Faults[0].Code != codestory.Truncated {
 			t.Errorf("%+v, %v", story.Files, err)
 		}
-		w.write(path, mp3(10))
+		for i := range 7 {
+			w.write(codestory.ChapterPath(kilo, i+2), mp3(10)[:3000])
+		}
+		w.listen(time.Minute)
+		if s, err := w.Status(t.Context()); err != nil || len(s.Problems) != 1 || len(s.Problems[0].Details) != 6 || s.Problems[0].Details[5] != "and 3 more" {
+			t.Errorf("eight of them: %+v, %v", s.Problems, err)
+		}
+		for i := range 8 {
+			w.write(codestory.ChapterPath(kilo, i+1), mp3(10))
+		}
 		w.listen(time.Minute)
 		if s, err := w.Status(t.Context()); err != nil || len(s.Problems) != 0 {
 			t.Errorf("after it was made again: %+v, %v", s.Problems, err)

@@ -207,8 +207,11 @@ func (q *Queue) Unread(after string, limit int, wanted func(path string) bool) (
 	return unread, next, err
 }
 
-// Faulty lists up to limit files with faults, by path, and reports whether there are more.
-func (q *Queue) Faulty(limit int) (faulty []Sound, more bool, err error) {
+// maxFaultyCounted bounds what is counted of files that are not listed.
+const maxFaultyCounted = 1000
+
+// Faulty lists up to limit files with faults, by path, and counts the others, as far as the first thousand of them.
+func (q *Queue) Faulty(limit int) (faulty []Sound, others int, err error) {
 	err = q.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketFaulty)
 		if b == nil {
@@ -220,16 +223,22 @@ func (q *Queue) Faulty(limit int) (faulty []Sound, more bool, err error) {
 			if err != nil {
 				return err
 			}
+			if ok && len(faulty) == limit {
+				if e, _, read := getSound(tx, k); read && e.of(r) {
+					others++
+				}
+				if others == maxFaultyCounted {
+					return nil
+				}
+				continue
+			}
 			e, read := soundOf(tx, k, r)
 			if !ok || !read {
 				continue
-			}
-			if more = len(faulty) == limit; more {
-				return nil
 			}
 			faulty = append(faulty, Sound{codestory.Path(k), e.version, e.audio, e.at})
 		}
 		return nil
 	})
-	return faulty, more, err
+	return faulty, others, err
 }

@@ -127,12 +127,12 @@ func TestFaulty(t *testing.T) {
 	second := codestory.ChapterPath(storyA, 2)
 	enqueue(t, q, change(heardChapter, 1, 10), change(second, 1, 10))
 	saveSounds(t, q, sound(heardChapter, 1, 5, fault), sound(second, 1, 5, fault))
-	if got, more, err := q.Faulty(1); err != nil || len(got) != 1 || !more || got[0].Path != heardChapter || got[0].Audio.Faults[0] != fault || !got[0].At.Equal(heard) {
-		t.Errorf("got %+v, %t, %v", got, more, err)
+	if got, others, err := q.Faulty(1); err != nil || len(got) != 1 || others != 1 || got[0].Path != heardChapter || got[0].Audio.Faults[0] != fault || !got[0].At.Equal(heard) {
+		t.Errorf("got %+v, %d, %v", got, others, err)
 	}
 	enqueue(t, q, change(heardChapter, 2, 10)) // mended, perhaps: it is not read yet
-	if got, more, err := q.Faulty(1); err != nil || len(got) != 1 || more || got[0].Path != second {
-		t.Errorf("got %+v, %t, %v", got, more, err)
+	if got, others, err := q.Faulty(1); err != nil || len(got) != 1 || others != 0 || got[0].Path != second {
+		t.Errorf("got %+v, %d, %v", got, others, err)
 	}
 	saveSounds(t, q, sound(second, 1, 5), sound(heardChapter, 2, 5))
 	if got, _, err := q.Faulty(9); err != nil || len(got) != 0 {

@@ -32,6 +32,9 @@ func writeStatus(w io.Writer, s codestory.Status) error {
 	}
 	for _, p := range s.Problems {
 		row("problem", "%s", p.Message)
+		for _, detail := range p.Details {
+			row("", "  %s", printable(detail))
+		}
 	}
 	return t.Flush()
 }
