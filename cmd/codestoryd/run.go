@@ -41,6 +41,7 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 // runDaemon opens what the daemon needs, runs it, and closes in the other order.
 func (p *program) runDaemon(c config) (err error) {
 	log := p.logger(c)
+	takeStandardLog(log)
 	tree, err := openOutput(c.dir)
 	if err != nil {
 		return err
