@@ -76,7 +76,6 @@ func New(services Services, opts Options) http.Handler {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.description = newDescription(opts.Version)
 	s.metrics = newMetrics(services.Monitor, opts.Version)
 	hosts, pages := newHostList(opts.AllowedHosts), origins(slices.Clone(opts.AllowOrigins))
 	if opts.PublicURL != nil {
@@ -86,6 +85,7 @@ func New(services Services, opts Options) http.Handler {
 			pages = append(pages, origin)
 		}
 	}
+	s.description = newDescription(opts.Version, s.public.Path)
 	router := httprouter.New()
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false

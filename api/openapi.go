@@ -62,8 +62,8 @@ const (
 
 // operations are all that the API does.
 var operations = []operation{
-	{method: "GET", path: "/healthz", id: "health", summary: "Whether the process serves.", params: []string{"challenge"}, answers: ok(Health{})},
-	{method: "GET", path: "/readyz", id: "ready", summary: "Whether the daemon can do its work.", answers: ok(Health{}), problems: []int{503}},
+	{method: "GET", path: "/healthz", id: "health", summary: "Whether the process serves.", params: []string{"challenge"}, answers: ok(Health{}), problems: []int{403}},
+	{method: "GET", path: "/readyz", id: "ready", summary: "Whether the daemon can do its work.", answers: ok(Health{}), problems: []int{403, 503}},
 	{method: "GET", path: "/metrics", right: rightManage, id: "metrics", summary: "Metrics for Prometheus.",
 		answers: []reply{{http.StatusOK, "metrics", "text/plain", nil}}, problems: []int{401, 403}},
 	{method: "GET", path: "/api/openapi.json", right: rightPlay, id: "openapi", summary: "This description.",
@@ -144,10 +144,10 @@ func (s *server) openapi(w http.ResponseWriter, _ *http.Request, _ codestory.Tok
 	return writeJSON(w, http.StatusOK, s.description())
 }
 
-// newDescription makes the description once, where it is asked for.
-func newDescription(version string) func() json.RawMessage {
+// newDescription makes the description once, where it is asked for. base is the path that all others are below.
+func newDescription(version, base string) func() json.RawMessage {
 	return sync.OnceValue(func() json.RawMessage {
-		b, err := json.Marshal(describeAPI(operations, version))
+		b, err := json.Marshal(describeAPI(operations, version, base))
 		if err != nil {
 			panic(err) // our own shapes always encode
 		}
@@ -159,7 +159,7 @@ func newDescription(version string) func() json.RawMessage {
 type object map[string]any
 
 // describeAPI is the description in OpenAPI 3.1.
-func describeAPI(operations []operation, version string) object {
+func describeAPI(operations []operation, version, base string) object {
 	schemas := schemas{}
 	paths := object{}
 	for _, o := range operations {
@@ -182,6 +182,7 @@ func describeAPI(operations []operation, version string) object {
 	return object{
 		"openapi": "3.1.0",
 		"info":    object{"title": "codestoryd", "version": version, "license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+		"servers": []object{{"url": "/" + strings.Trim(base, "/")}}, // at the host that the description came from
 		"paths":   paths,
 		"components": object{
 			"schemas":         schemas,
@@ -222,6 +223,7 @@ func (o operation) describe(id string, schemas schemas) object {
 	if o.body != nil {
 		d["requestBody"] = object{"content": object{"application/json": object{"schema": schemas.of(o.body)}}}
 	}
+	d["security"] = []object{}
 	if o.right != rightNone {
 		d["security"] = []object{{"token": []string{string(o.right)}}}
 	}

@@ -53,7 +53,7 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 // The schemas are of what the types are sent as, and every reference leads to one.
 func TestDescriptionHasTheTypes(t *testing.T) {
 	t.Parallel()
-	b, err := json.Marshal(describeAPI(operations, "1"))
+	b, err := json.Marshal(describeAPI(operations, "1", "/daemon/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +111,45 @@ func TestDescriptionHasTheTypes(t *testing.T) {
 			for _, name := range schema.Required {
 				if _, ok := fields[name]; !ok {
 					t.Errorf("%s requires %s, which is not sent", ref, name)
+				}
+			}
+		}
+	}
+}
+
+// Whoever makes a client of the description is told where the API is, and for each operation whether it needs a token.
+func TestDescriptionIsWhole(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{"": "/", "/": "/", "/daemon/": "/daemon"} {
+		b, err := json.Marshal(describeAPI(operations, "1", base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var description struct {
+			Servers []struct{ URL string }
+			Paths   map[string]map[string]json.RawMessage
+		}
+		if err := json.Unmarshal(b, &description); err != nil {
+			t.Fatal(err)
+		}
+		if s := description.Servers; len(s) != 1 || s[0].URL != want {
+			t.Errorf("below %q: servers %+v, want %s", base, s, want)
+		}
+		for path, item := range description.Paths {
+			for method, raw := range item {
+				if method == "parameters" {
+					continue
+				}
+				var o struct {
+					Security  []map[string][]string
+					Responses map[string]any
+				}
+				if err := json.Unmarshal(raw, &o); err != nil || o.Security == nil {
+					t.Errorf("%s %s: %v, security %v", method, path, err, o.Security)
+				}
+				refused := func(status string) bool { return strings.HasPrefix(status, "4") }
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(o.Responses)), refused) {
+					t.Errorf("%s %s is never refused", method, path)
 				}
 			}
 		}
