@@ -30,6 +30,7 @@ type AudioFaultCode string
 const (
 	NotAudio        AudioFaultCode = "not_audio"         // nothing in it plays
 	OtherFormat     AudioFaultCode = "other_format"      // it plays, and is not what its ending says
+	FreeFormat      AudioFaultCode = "free_format"       // MPEG audio whose frames do not say their bitrate, which few players take
 	NoLengthHeader  AudioFaultCode = "no_length_header"  // of varying bitrate, and without a Xing or VBRI header
 	BadLengthHeader AudioFaultCode = "bad_length_header" // its Xing or VBRI header counts other frames than there are
 	Concatenated    AudioFaultCode = "concatenated"      // streams that were written one behind the other

@@ -178,12 +178,57 @@ func TestTags(t *testing.T) {
 	}
 }
 
+// free are n frames of layer 3 in free format of that size, of which every third is padded.
+func free(header string, size, n int) []byte {
+	var b []byte
+	for i := range n {
+		f := make([]byte, size)
+		copy(f, header)
+		if i%3 == 2 {
+			f[2] |= 1 << 1
+			f = append(f, 0)
+		}
+		b = append(b, f...)
+	}
+	return b
+}
+
+// What has no bitrate plays in some players, and is told as what it is.
+func TestFreeFormat(t *testing.T) {
+	t.Parallel()
+	const mpeg1, other = "\xff\xfb\x04\x00", "\xff\xf3\x04\x00" // 48 kHz, and MPEG 2 at 24 kHz: 24 ms each
+	tag := id3(id3Frame("TIT2", []byte("\x03Title")))
+	for name, c := range map[string]struct {
+		file   []byte
+		frames float64
+	}{
+		"frames":               {free(mpeg1, 1200, 90), 90},
+		"of MPEG 2":            {free(other, 700, 90), 90},
+		"behind a tag":         {slices.Concat(tag, free(mpeg1, 1200, 90), id3v1("x")), 90},
+		"behind a frame of it": {append(xing("Info", 90), free(mpeg1, 1200, 90)...), 90},
+		"cut off":              {free(mpeg1, 1200, 90)[:100_000], 100_000 / (1200 + 1./3)},
+	} {
+		a := read(t, "x.mp3", c.file)
+		if !slices.Equal(codes(a), []codestory.AudioFaultCode{codestory.FreeFormat}) {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if a.DurationSeconds == nil || math.Abs(*a.DurationSeconds-c.frames*0.024) > 0.001 {
+			t.Errorf("%s: it plays %v s, want %v", name, a.DurationSeconds, c.frames*0.024)
+		}
+	}
+	if a := read(t, "x.mp3", slices.Concat(tag, free(mpeg1, 1000, 90))); a.Title != "Title" || a.SoundOffset != int64(len(tag)) || a.Bitrate/1000 != 333 {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestNotAudio(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string][]byte{
 		"nothing": {}, "text": []byte("not audio, whatever its name says"), "zeros": make([]byte, 1<<20),
 		"JSON": []byte(`{"error": "quota"}`), "one header": []byte("\xff\xfb\x94\x00"), "a tag alone": id3(id3Frame("TIT2", []byte("\x03T"))),
 		"a tag that is too long": []byte("ID3\x03\x00\x00\x7f\x7f\x7f\x7fxxx"), "0xff": bytes.Repeat([]byte{0xff}, 100_000),
+		"a header of no bitrate": append([]byte("\xff\xfb\x04\x00"), make([]byte, 100_000)...),
+		"headers of no bitrate":  free("\xff\xfb\x04\x00", 500, 3),
 	} {
 		if a := read(t, "x.mp3", b); !slices.Equal(codes(a), []codestory.AudioFaultCode{codestory.NotAudio}) || a.DurationSeconds != nil {
 			t.Errorf("%s: %+v", name, a)

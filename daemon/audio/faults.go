@@ -17,6 +17,11 @@ func otherFormat(is, says format) codestory.AudioFault {
 		"it is %s, and its name says %s: players that go by the name refuse it; rename it, or encode it as %s", is, says, says)}
 }
 
+func freeFormat() codestory.AudioFault {
+	return codestory.AudioFault{Code: codestory.FreeFormat, Message: "it is MPEG audio in free format, whose frames do not say their " +
+		"bitrate: many players refuse it, or cannot seek; encode it at a bitrate of up to 320 kbit/s"}
+}
+
 func noLengthHeader() codestory.AudioFault {
 	return codestory.AudioFault{Code: codestory.NoLengthHeader, Message: "its bitrate varies and no Xing header says how long " +
 		"it is: players guess, and seek to wrong places; ffmpeg -i FILE -c copy NEW writes one"}

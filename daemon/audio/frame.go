@@ -17,8 +17,8 @@ type header struct {
 
 const headerSize = 4
 
-// bitrates are in kbit/s, by layer and the header's four bits. 0 and 15 are no bitrate: a stream of "free format" tells
-// nobody where its frames end, and few players take it.
+// bitrates are in kbit/s, by layer and the header's four bits. 0 and 15 are no bitrate: a stream of "free format" has 0
+// in all its frames, see freeStream.
 var (
 	bitrates1 = [3][16]int{
 		{0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 0},

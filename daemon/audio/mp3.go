@@ -36,7 +36,10 @@ func readMP3(w *window, facts *codestory.Audio) bool {
 	s := stream{w: w, start: skipID3(w, 0), end: trailers(w)}
 	at, ok := s.begin()
 	if !ok {
-		return false
+		if ok = s.readFree(facts); ok {
+			readTags(w, facts)
+		}
+		return ok
 	}
 	readTags(w, facts)
 	s.scan(at)
