@@ -25,8 +25,8 @@ type Options struct {
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
 
-	// LinkMemory is how long an answer with a link may be given again to others who ask for the same; 0 is never. A
-	// change that did not come through this API is told of that much later.
+	// LinkMemory is how long an answer with a link to a file on this machine may be given again to others who ask for
+	// the same; 0 is never. A change that did not come through this API is told of that much later.
 	LinkMemory time.Duration
 
 	// Stopping is closed when the program is about to stop: what would go on for ever ends then. nil is never.

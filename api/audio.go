@@ -52,7 +52,7 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	}
 	body := s.recent.of(linkReq)
 	if body == nil {
-		link, err := s.link(r.Context(), linkReq)
+		link, here, err := s.link(r.Context(), linkReq)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,9 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 			link.ChapterNumber = &req.chapter
 		}
 		body = encode(link)
-		s.recent.add(linkReq, body)
+		if here {
+			s.recent.add(linkReq, body)
+		}
 	}
 	writeEncoded(w, http.StatusOK, "application/json", body)
 	return nil
@@ -80,7 +82,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, req storyRequest
 		}
 		return s.serveFile(w, r, linkReq.path, "private, no-store")
 	}
-	link, err := s.link(r.Context(), linkReq)
+	link, _, err := s.link(r.Context(), linkReq)
 	if err != nil {
 		return err
 	}
@@ -96,16 +98,16 @@ func redirect(w http.ResponseWriter, url, cacheControl string) {
 }
 
 // link makes a link: of the store where the file is in there, else one that the daemon serves. A store that is in
-// trouble does not keep a file on this machine from being played.
-func (s *server) link(ctx context.Context, req linkRequest) (codestory.Link, error) {
+// trouble does not keep a file on this machine from being played. here is that it is one.
+func (s *server) link(ctx context.Context, req linkRequest) (link codestory.Link, here bool, err error) {
 	loc, err := s.lib.Locate(ctx, req.path)
 	if err != nil {
-		return codestory.Link{}, err
+		return codestory.Link{}, false, err
 	}
 	if !loc.Stored && !loc.Local {
-		return codestory.Link{}, codestory.ErrNotFound
+		return codestory.Link{}, false, codestory.ErrNotFound
 	}
-	link := codestory.Link{ContentType: req.path.ContentType(), Size: loc.Size}
+	link = codestory.Link{ContentType: req.path.ContentType(), Size: loc.Size}
 	if loc.ETag != "" {
 		link.ETag = &loc.ETag
 	}
@@ -114,11 +116,11 @@ func (s *server) link(ctx context.Context, req linkRequest) (codestory.Link, err
 		if err == nil {
 			link.Source, link.URL, link.ExpiresAt = "remote", url, end.UTC()
 			link.ExpiresIn = secondsLeft(end, req.lifetime)
-			return link, nil
+			return link, loc.Local, nil
 		}
 		noLinks := errors.Is(err, codestory.ErrNoLinks)
 		if !noLinks && !loc.Local {
-			return codestory.Link{}, err
+			return codestory.Link{}, false, err
 		}
 		if !noLinks && !errors.Is(err, codestory.ErrUnavailable) && ctx.Err() == nil {
 			s.log.Warn("the store signed no link, serving the local file instead", "path", req.path, "err", err)
@@ -127,7 +129,7 @@ func (s *server) link(ctx context.Context, req linkRequest) (codestory.Link, err
 	link.Source = "local"
 	link.URL, link.ExpiresAt = s.localURL(req.path, req.lifetime, req.download)
 	link.ExpiresIn = int64(req.lifetime / time.Second)
-	return link, nil
+	return link, loc.Local, nil
 }
 
 func (s *server) presign(ctx context.Context, req linkRequest) (url string, end time.Time, err error) {

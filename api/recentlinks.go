@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// recentLinks are the answers of the audio routes, each kept for a moment, so that what many clients ask for at the same
-// time is found out and signed once. Whoever may not have an answer does not come as far as here.
+// recentLinks are the answers of the audio routes for files on this machine, each kept for a moment, so that what many
+// clients ask for at the same time is found out and signed once. What only the store has others may change there at any
+// time. Whoever may not have an answer does not come as far as here.
 type recentLinks struct {
 	keep time.Duration // 0 keeps nothing
 

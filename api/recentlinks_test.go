@@ -59,3 +59,18 @@ func TestRecentLinks(t *testing.T) {
 		}
 	})
 }
+
+// TestRecentLinksOfTheStore: what only the store has is looked up each time, since others may change it there.
+func TestRecentLinksOfTheStore(t *testing.T) {
+	t.Parallel()
+	w := newFakes(t, api.Options{LinkMemory: time.Hour})
+	for _, content := range []string{"one", "another"} {
+		w.lib.change(func() {
+			w.lib.files[codestory.StoryAudioPath(aliceStory)] = file{data: []byte(content), stored: true}
+		})
+		link := decode[codestory.Link](t, w.record("GET", storyURL(aliceStory, "/audio"), aliceToken).Result())
+		if link.Size != int64(len(content)) {
+			t.Errorf("a link to %d bytes, want %d", link.Size, len(content))
+		}
+	}
+}

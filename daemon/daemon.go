@@ -66,6 +66,7 @@ type Daemon struct {
 
 	counters counters
 	absent   absences
+	asked    questions
 	sounds   *soundHints
 	twins    twins
 	spool    string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
+	"github.com/codestory/codestoryd/remote"
 )
 
 // findTimeout bounds a question to the store that a player waits for.
@@ -18,7 +19,11 @@ const findTimeout = 10 * time.Second
 // codestory.ErrNotFound where the store has none, codestory.ErrUnavailable where it does not answer.
 func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	if d.absent.has(path) {
-		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+		if posting, err := d.queue.FormSigned(path); err != nil {
+			return err
+		} else if !posting {
+			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+		}
 	}
 	if removed, err := d.queue.Removed(path); err != nil {
 		return err
@@ -30,6 +35,7 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
+	d.asked.take(string(path), true)
 	object, err := d.remote.Stat(ctx, path.Key())
 	if errors.Is(err, codestory.ErrNotFound) {
 		d.noteAbsent(path)
@@ -39,11 +45,16 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	}
 	var metadata *codestory.Metadata
 	if path.IsMetadata() {
-		if metadata, err = d.fetchMetadata(ctx, path); err != nil {
+		if metadata, object, err = d.fetchMetadata(ctx, path); err != nil {
 			return d.unanswered(ctx, err)
 		}
 	}
-	return d.queue.Found(path, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}, metadata)
+	return d.queue.Found(path, storedObject(object), metadata)
+}
+
+// storedObject is the object as the index has it.
+func storedObject(object remote.Object) queue.Stored {
+	return queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}
 }
 
 // noteAbsent keeps the store's answer that it has no such object, unless somebody may be posting it.
@@ -53,27 +64,35 @@ func (d *Daemon) noteAbsent(path codestory.Path) {
 	}
 }
 
-// findStory asks the store for a story that nothing is known of here: for its metadata first, which says whose it is.
+// findStory asks the store for a story that nothing is known of here: for its metadata first, which says whose it is, and
+// then for all that there is of it.
 func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
 	err := d.find(ctx, codestory.MetadataPath(id))
 	if errors.Is(err, codestory.ErrNotFound) {
 		err = d.find(ctx, codestory.StoryAudioPath(id))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	d.gather(ctx, id)
+	return nil
 }
 
-// fetchMetadata reads a metadata.json in the store. One that does not parse is nil: it says nothing.
-func (d *Daemon) fetchMetadata(ctx context.Context, path codestory.Path) (*codestory.Metadata, error) {
-	r, _, err := d.remote.Open(ctx, path.Key(), 0, -1)
+// fetchMetadata reads a metadata.json in the store, and says which object it was. One that does not parse is nil: it
+// says nothing.
+func (d *Daemon) fetchMetadata(ctx context.Context, path codestory.Path) (*codestory.Metadata, remote.Object, error) {
+	r, object, err := d.remote.Open(ctx, path.Key(), 0, -1)
 	if err != nil {
-		return nil, err
+		return nil, remote.Object{}, err
 	}
 	defer func() { _ = r.Close() }()
 	m, faults, err := readMetadata(r)
 	if faults != "" {
 		d.log.Warn("a story's metadata in the store cannot be read", "path", path, "faults", faults)
 	}
-	return m, err
+	return m, object, err
 }
 
 // unanswered makes an error of the store one for players: not found, or temporarily unavailable, with the cause in

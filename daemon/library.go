@@ -56,8 +56,13 @@ func (d *Daemon) unsettledOwner(ctx context.Context, id codestory.StoryID) (stri
 }
 
 // Locate says where the present version of the file can be had. What is neither here nor in the index is asked of
-// the store.
+// the store, and so is, once in a while, what others may have changed there.
 func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Location, error) {
+	return d.locate(ctx, path, true)
+}
+
+// locate is Locate; current is that what others may have changed is to be asked for.
+func (d *Daemon) locate(ctx context.Context, path codestory.Path, current bool) (codestory.Location, error) {
 	local, here, err := d.here(path)
 	if err != nil {
 		return codestory.Location{}, err
@@ -69,9 +74,11 @@ func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Loc
 			return codestory.Location{}, err
 		}
 		f, err = d.queue.File(path)
+	} else if err == nil && f.State == codestory.Synced && current && !here && d.gate.reads() {
+		f, err = d.refresh(ctx, f)
 	}
 	switch {
-	case errors.Is(err, codestory.ErrNotFound): // here, and not settled yet
+	case here && errors.Is(err, codestory.ErrNotFound): // and not settled yet
 		return codestory.Location{Size: local.Size, Local: true}, nil
 	case err != nil:
 		return codestory.Location{}, err
@@ -122,14 +129,14 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	if !errors.Is(err, codestory.ErrNotFound) {
 		return content, err
 	}
-	loc, err := d.Locate(ctx, path)
+	loc, err := d.locate(ctx, path, false) // what is learnt from the object itself is enough
 	if err != nil {
 		return nil, err
 	}
 	if !loc.Stored {
 		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	content, err = objectContent(ctx, d.remote, path)
+	content, err = objectContent(ctx, attentive{d.remote, d, path}, path)
 	if err != nil {
 		return nil, d.unanswered(ctx, err)
 	}
@@ -171,6 +178,9 @@ func (d *Daemon) Stories(_ context.Context, owner *string, limit int, cursor str
 // Story describes the story with its files.
 func (d *Daemon) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
 	if _, err := d.Owner(ctx, id); err != nil {
+		return codestory.Story{}, err
+	}
+	if err := d.refreshStory(ctx, id); err != nil {
 		return codestory.Story{}, err
 	}
 	s, err := d.queue.Story(id)

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -42,21 +41,14 @@ func (d *Daemon) recollectAll(ctx context.Context) error {
 		return d.queue.NoteListed()
 	}
 	found, untold := 0, error(nil)
-	for object, err := range lister.List(ctx, codestory.KeyPrefix, "") {
+	for l, err := range d.list(ctx, lister, codestory.KeyPrefix) {
 		if err != nil {
 			return err
 		}
-		path, err := codestory.ParsePath(strings.TrimPrefix(object.Key, codestory.KeyPrefix))
-		if err != nil {
-			continue // not ours
-		}
-		if _, here, err := d.here(path); here || err != nil {
-			continue // the scan finds it
-		}
-		if _, err := d.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
+		if _, err := d.queue.File(l.path); !errors.Is(err, codestory.ErrNotFound) {
 			continue
 		}
-		switch err := d.find(ctx, path); {
+		switch err := d.find(ctx, l.path); {
 		case err == nil:
 			found++
 		case errors.Is(err, codestory.ErrNotFound):

@@ -60,7 +60,7 @@ func TestOutcomes(t *testing.T) {
 			}
 			must(t, tt.outcome(c))
 			tt.want.Path = string(chapter)
-			f := file(t, q, chapter)
+			f := queue.Bare(file(t, q, chapter))
 			if !f.Due.Equal(tt.want.Due) {
 				t.Errorf("due %v, want %v", f.Due, tt.want.Due)
 			}

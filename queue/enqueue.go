@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -105,36 +106,57 @@ func (ch *change) enqueue(c Change, now time.Time) error {
 	return ch.noteStory(codestory.Path(c.Path).Story(), c.Metadata, now)
 }
 
-// Found records an object that the store has and the index did not know, as it does for one that another machine put.
-// A path that waits, or whose object in this destination is known, is left as it is. metadata is the story's, where it
-// was read. The error wraps codestory.ErrNotFound where the object is to be deleted.
+// Found is an object that the store has and the index may not know, as for one that another machine put.
+type Found struct {
+	Path     codestory.Path
+	Stored   Stored
+	Metadata *codestory.Metadata // the story's, where it was read
+}
+
+// Found records an object that was found in the store. A path that waits, or whose object in this destination is known,
+// is left as it is. The error wraps codestory.ErrNotFound where the object is to be deleted.
 func (q *Queue) Found(path codestory.Path, object Stored, metadata *codestory.Metadata) error {
 	now := time.Now().Round(0)
+	return q.commit(func(ch *change) error { return ch.found(Found{path, object, metadata}, now) })
+}
+
+// FoundAll is Found for many in one transaction. Those that are to be deleted are left out.
+func (q *Queue) FoundAll(all []Found) error {
+	if len(all) == 0 {
+		return nil
+	}
+	now := time.Now().Round(0)
 	return q.commit(func(ch *change) error {
-		old, had, err := getRecord(ch.tx, string(path))
-		if err != nil {
-			return err
-		}
-		if had && (old.state != stateSynced || old.synced(ch.destination)) {
-			return nil
-		}
-		if ch.tx.Bucket(bucketRemovals).Get([]byte(path)) != nil { // deleted by a person since it was found
-			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
-		}
-		generation := old.generation + 1
-		next := record{state: stateSynced, generation: generation, stored: object.record(ch.destination, generation, now)}
-		if err := ch.put(string(path), old, had, next); err != nil {
-			return err
-		}
-		if form, err := getForm(ch.tx, string(path)); err != nil {
-			return err
-		} else if form.destination != ch.destination {
-			if err := ch.tx.Bucket(bucketFound).Put([]byte(path), nil); err != nil {
+		for _, f := range all {
+			if err := ch.found(f, now); err != nil && !errors.Is(err, codestory.ErrNotFound) {
 				return err
 			}
 		}
-		return ch.noteStory(path.Story(), metadata, now)
+		return nil
 	})
+}
+
+func (ch *change) found(f Found, now time.Time) error {
+	path := string(f.Path)
+	old, had, err := getRecord(ch.tx, path)
+	if err != nil {
+		return err
+	}
+	if had && (old.state != stateSynced || old.synced(ch.destination)) {
+		return nil
+	}
+	if ch.tx.Bucket(bucketRemovals).Get([]byte(path)) != nil { // deleted by a person since it was found
+		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
+	}
+	generation := old.generation + 1
+	next := record{state: stateSynced, generation: generation, stored: f.Stored.record(ch.destination, generation, now)}
+	if err := ch.put(path, old, had, next); err != nil {
+		return err
+	}
+	if err := ch.noteOthers(path, f.Stored.ETag); err != nil {
+		return err
+	}
+	return ch.noteStory(f.Path.Story(), f.Metadata, now)
 }
 
 // gone forgets the file of the path, which is not on this machine any more. What the store has of it stays in the

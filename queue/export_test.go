@@ -11,6 +11,12 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
+// Bare is the file as far as others see it.
+func Bare(f File) File {
+	f.generation = 0
+	return f
+}
+
 // Invariants holds the database against itself: bbolt's own check of its pages, records against the indexes, stories
 // against theirs, counts against a recount.
 func Invariants(q *Queue) error {

@@ -20,6 +20,8 @@ type File struct {
 	Attempt int               // attempts that failed
 	Due     time.Time         // when a retrying file is tried again
 	Stored  *Stored           // the object in the present destination, of this version or an older one; nil for none
+
+	generation uint64
 }
 
 // Size is that of the file, or of its object where the file is gone.
@@ -89,6 +91,7 @@ func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
 func (q *Queue) describe(path string, r record) File {
 	f := File{
 		Path: path, Version: r.version, Reason: cmp.Or(r.reason, r.note), Attempt: int(r.attempt), Stored: q.storedHere(r),
+		generation: r.generation,
 	}
 	switch r.state {
 	case stateQueued:

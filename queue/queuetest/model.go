@@ -98,8 +98,10 @@ func (m *model) step() error {
 		return m.next()
 	case n < 85:
 		return m.settle()
-	case n < 88:
+	case n < 87:
 		return m.found()
+	case n < 88:
+		return m.correct()
 	case n < 91:
 		return m.operate()
 	case n < 96:
@@ -236,6 +238,37 @@ func (m *model) found() error {
 	m.logf("found %s %+v %+v", path, s, md)
 	m.ref.found(path, s, md, time.Now())
 	return m.q.Found(path, s, md)
+}
+
+// correct has the store answer for what is known of a path, now or a moment ago.
+func (m *model) correct() error {
+	path := m.paths[m.rng.IntN(len(m.paths)-1)]
+	known, err := m.q.File(codestory.Path(path))
+	if err != nil {
+		return nil // nothing is: compareFiles looks whether that is right
+	}
+	var object *queue.Stored
+	var md *codestory.Metadata
+	if m.rng.IntN(2) == 0 {
+		object = new(m.object(m.rng.Int64N(1000)))
+		if m.rng.IntN(2) == 0 {
+			md = m.metadata()
+		}
+	}
+	old := m.rng.IntN(4) == 0
+	m.logf("correct %s to %+v %+v, late %t", path, object, md, old)
+	if old {
+		if err := m.found(); err != nil {
+			return err
+		}
+		if err := m.enqueue(); err != nil {
+			return err
+		}
+	}
+	if known.State == codestory.Synced && m.ref.file(path).Version == known.Version {
+		m.ref.correct(path, object, md, time.Now())
+	}
+	return m.q.Correct(known, object, md)
 }
 
 // operate does what a person may do to the queue.

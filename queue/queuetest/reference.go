@@ -136,6 +136,22 @@ func (r *reference) found(path codestory.Path, s queue.Stored, m *codestory.Meta
 	r.noteStory(path.Story(), m, now)
 }
 
+// correct takes over what the store has of a path of which nothing waits; s is nil for nothing.
+func (r *reference) correct(path string, s *queue.Stored, m *codestory.Metadata, now time.Time) {
+	e := r.files[path]
+	switch {
+	case e.claimed || r.file(path).State != codestory.Synced:
+	case s == nil:
+		e.object = nil
+		r.forget(path, e)
+	default:
+		*e = entry{state: codestory.Synced, generation: e.generation + 1, object: &object{r.destination, *s}}
+		if m != nil {
+			r.noteStory(codestory.Path(path).Story(), m, now)
+		}
+	}
+}
+
 func (r *reference) noteStory(id codestory.StoryID, m *codestory.Metadata, now time.Time) {
 	s := r.stories[id]
 	if s == nil {
