@@ -38,11 +38,15 @@ func (a *Access) Run(ctx context.Context, log *slog.Logger) error {
 
 func (a *Access) look(log *slog.Logger) {
 	for _, s := range []*secret{a.owner, a.key} {
+		before := s.readable()
 		switch replaced, err := s.look(); {
 		case err != nil:
 			log.Warn("a secret cannot be read again, the old one stays in force", "err", err)
 		case replaced:
 			log.Info("another secret is in force", "file", s.path)
+		}
+		if p := s.readable(); p != nil && p != before {
+			log.Warn(p.Message)
 		}
 	}
 }

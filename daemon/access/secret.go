@@ -104,6 +104,13 @@ func (s *secret) read() error {
 	return nil
 }
 
+// readable is the problem that others could read the secret in force; nil where they could not.
+func (s *secret) readable() *codestory.Problem {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.shared
+}
+
 func (s *secret) problems() (list []codestory.Problem) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

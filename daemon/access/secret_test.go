@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -19,11 +20,16 @@ import (
 // running is an open Access whose Run is under way, in a bubble of synctest.
 func running(t *testing.T, dir string) *access.Access {
 	t.Helper()
+	return runningWith(t, dir, slog.New(slog.DiscardHandler))
+}
+
+func runningWith(t *testing.T, dir string, log *slog.Logger) *access.Access {
+	t.Helper()
 	a := open(t, dir)
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
-		if err := a.Run(ctx, slog.New(slog.DiscardHandler)); err != nil {
+		if err := a.Run(ctx, log); err != nil {
 			t.Error(err)
 		}
 	})
@@ -122,7 +128,8 @@ func TestOpenFilesAreClosedAndSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		a := running(t, dir)
+		var logged bytes.Buffer
+		a := runningWith(t, dir, slog.New(slog.NewTextHandler(&logged, nil)))
 		for _, name := range []string{"token", "link.key", "tokens.json"} {
 			if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s: %v, %v", name, info.Mode(), err)
@@ -144,6 +151,10 @@ func TestOpenFilesAreClosedAndSaid(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if info, err := os.Stat(filepath.Join(dir, "token")); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("opened while it is in use: %v, %v", info.Mode(), err)
+		}
+		synctest.Wait()
+		if n := strings.Count(logged.String(), "could read "+filepath.Join(dir, "token")); n != 2 { // at the start, and now
+			t.Errorf("logged %d times:\n%s", n, &logged)
 		}
 		if got := problemCodes(a); got != "secret_was_readable secret_was_readable" {
 			t.Errorf("with one that was opened while it is in use: %q", got)
