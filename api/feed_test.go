@@ -376,18 +376,17 @@ func TestLibraryFeedInFiles(t *testing.T) {
 	}
 }
 
-// A file that no player gets past is no episode and no track: an empty one, and one that was read and is no audio. One
-// that was not read yet is.
-func TestFeedLeavesOutWhatIsNoSound(t *testing.T) {
+// An empty file is no episode and no track. What was read and is no audio stays: it is said elsewhere.
+func TestFeedLeavesOutWhatIsEmpty(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.addStory(newStory, map[string]file{
-		"audio/story.mp3": {data: []byte("an error page"), local: true}, "audio/b.mp3": {local: true}, "audio/c.mp3": {data: []byte("c"), local: true},
+		"audio/story.mp3": {local: true}, "audio/b.mp3": {local: true}, "audio/c.mp3": {data: []byte("an error page"), local: true},
 		"chapters/chapter_01.mp3": {local: true}, "chapters/chapter_02.mp3": {data: []byte("two"), local: true},
 	}, "One", "Two")
 	w.lib.change(func() {
 		for i, f := range w.lib.stories[newStory].Files {
-			if f.Path == codestory.StoryAudioPath(newStory) {
+			if f.Path.InStory() == "audio/c.mp3" {
 				w.lib.stories[newStory].Files[i].Audio = &codestory.Audio{Faults: []codestory.AudioFault{{Code: codestory.NotAudio}}}
 			}
 		}

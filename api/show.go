@@ -73,12 +73,9 @@ func (s *server) newShow(story codestory.Story) show {
 	return v
 }
 
-// sounds reports whether the file can hold something that plays: one that is empty, or was read and is no audio, would be
-// an episode that no player gets past.
-func sounds(f codestory.File) bool {
-	isNone := func(fault codestory.AudioFault) bool { return fault.Code == codestory.NotAudio }
-	return f.Size > 0 && (f.Audio == nil || !slices.ContainsFunc(f.Audio.Faults, isNone))
-}
+// sounds reports whether the file may hold something that plays. An empty one would be an episode that no player gets
+// past. What was found to be no audio stays in: it is said elsewhere, and another player may know better.
+func sounds(f codestory.File) bool { return f.Size > 0 }
 
 // wholeStory is story.mp3, or the first sound beside its place.
 func wholeStory(story codestory.Story, playable map[codestory.Path]codestory.File) (codestory.File, bool) {
