@@ -48,8 +48,12 @@ func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory
 	return nil, err
 }
 
-// steadyTries bounds how often OpenSteady opens a file that is written to meanwhile.
-const steadyTries = 20
+const (
+	// steadyTries bounds how often OpenSteady opens a file that is written to meanwhile.
+	steadyTries = 20
+	// longWrite is how long one call that writes may take: it stamps the file when it begins.
+	longWrite = 100 * time.Millisecond
+)
 
 // OpenSteady opens the file at path as it is, being written or not, once its last write is so long ago that the next
 // one will show in Intact. A file that never rests so long gives codestory.ErrChanged; else errors as with Stat.
@@ -67,12 +71,22 @@ func (t *Tree) OpenSteady(ctx context.Context, path codestory.Path) (*File, erro
 			_ = f.Close()
 			return nil, ctx.Err()
 		}
-		if f.Intact() == nil {
+		if f.written(written) && f.Intact() == nil {
 			return f, nil
 		}
 		_ = f.Close()
+		if !pause(ctx, longWrite/steadyTries) {
+			return nil, ctx.Err()
+		}
 	}
 	return nil, fmt.Errorf("%w: %q is written to all the while", codestory.ErrChanged, path)
+}
+
+// written reports whether the write that stamped the file has ended: nobody has it open to write, or the stamp, in
+// nanoseconds since 1970, is old enough.
+func (f *File) written(stamp int64) bool {
+	answer, _, err := writersOf(f.file)
+	return err == nil && answer == writersNone || time.Now().UnixNano()-stamp > int64(longWrite)
 }
 
 // longestTick is that of file systems that keep whole seconds.
