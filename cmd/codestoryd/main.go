@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -26,14 +25,8 @@ const (
 	exitNotRunning = 3
 )
 
-// gcPercent keeps the heap smaller than Go does by itself, for a daemon that is there all day: less than a tenth of its time
-// on the processors is that of the collector, also with thousands of files in a second.
-const gcPercent = 50
-
 func main() {
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneCollector()
 	soft, hard, release := signals(context.Background())
 	p := &program{soft: soft, hard: hard, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
 	code := p.run(os.Args[1:])
