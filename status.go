@@ -73,11 +73,21 @@ type WatchStatus struct {
 
 // Problem is something wrong beyond single files.
 type Problem struct {
-	Code    string    `json:"code"` // stable, for programs
-	Message string    `json:"message"`
-	Since   time.Time `json:"since"`
-	Details []string  `json:"details,omitempty"` // a few of what it is about, a sentence each
+	Code     string    `json:"code"` // stable, for programs
+	Severity Severity  `json:"severity"`
+	Message  string    `json:"message"`
+	Since    time.Time `json:"since"`
+	Command  *string   `json:"command"` // what to type, or nil
+	Details  []string  `json:"details"` // a few of the things it is about, one sentence each
 }
+
+// Severity says how bad a Problem is.
+type Severity string
+
+const (
+	SeverityWarn  Severity = "warn"  // uploads continue
+	SeverityError Severity = "error" // a person has to act
+)
 
 // Ignored is a file, or a directory with all that is in it, that is not uploaded.
 type Ignored struct {

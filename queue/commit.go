@@ -9,7 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // call is one change that waits to be committed.

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // The file of what is kept has a first line for people, and then one for each thing: a checksum in hexadecimal and JSON.

@@ -15,7 +15,7 @@ import (
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api/client"
 	"github.com/codestory/codestoryd/daemon/access"
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // instance is what a running daemon says of itself in the data directory. The file of one that was killed stays.

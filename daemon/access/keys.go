@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // A KEY is derived from the secret of links, so that there is nothing to keep for it until it is replaced. Then a random

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // granted is a token as it stands in the file: with the SHA-256 of its secret, never the secret. The secrets are 256

@@ -27,10 +27,10 @@ func (s *session) follow(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(fault, errEventsEnded):
-			s.w.problems.set(problemEventsLost, "the system's file events ended; they are asked for again")
+			s.w.report(problemEventsLost, "the system's file events ended; they are asked for again")
 			return fault
 		case fault != nil:
-			s.w.problems.set(problemEventsLost, fmt.Sprintf(
+			s.w.report(problemEventsLost, fmt.Sprintf(
 				"file events may have been lost (%v); the directory is scanned again", fault))
 			signal(s.rescan)
 		}

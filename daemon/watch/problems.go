@@ -1,15 +1,6 @@
 package watch
 
-import (
-	"log/slog"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
-	"time"
-
-	"github.com/codestory/codestoryd"
-)
+import "github.com/codestory/codestoryd"
 
 // The codes of Problems.
 const (
@@ -22,44 +13,7 @@ const (
 	problemLookUp        = "lookup_failed"   // the sink does not say what it knows
 )
 
-// problems are those that there are now. Each is logged when it begins and when it is over.
-type problems struct {
-	log *slog.Logger
 
-	mu     sync.Mutex
-	byCode map[string]codestory.Problem
-}
-
-func newProblems(log *slog.Logger) *problems {
-	return &problems{log: log, byCode: make(map[string]codestory.Problem)}
-}
-
-func (p *problems) set(code, message string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	problem, known := p.byCode[code]
-	if !known {
-		problem = codestory.Problem{Code: code, Since: time.Now().Round(0)}
-		p.log.Warn(message, "code", code)
-	}
-	problem.Message = message
-	p.byCode[code] = problem
-}
-
-func (p *problems) clear(code string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if problem, known := p.byCode[code]; known {
-		delete(p.byCode, code)
-		p.log.Info("over: "+problem.Message, "code", code)
-	}
-}
-
-// list is sorted by code.
-func (p *problems) list() []codestory.Problem {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.SortedFunc(maps.Values(p.byCode), func(a, b codestory.Problem) int {
-		return strings.Compare(a.Code, b.Code)
-	})
+func (w *Watcher) report(code, message string) {
+	w.problems.Report(codestory.Problem{Code: code, Message: message})
 }

@@ -54,7 +54,7 @@ func (w *Watcher) runSession(ctx context.Context) error {
 	}
 	n, err := w.notify()
 	if err != nil {
-		w.problems.set(problemWatchLimit, "nothing can be watched, so it is scanned instead: "+limitHint(err))
+		w.report(problemWatchLimit, "nothing can be watched, so it is scanned instead: "+limitHint(err))
 		w.setSession(s)
 		defer w.setSession(nil)
 		return all(ctx, s.scanAgain, s.watchRoot)
@@ -153,14 +153,14 @@ func (s *session) scan(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		s.w.problems.set(problemScanFailed, fmt.Sprintf("a scan broke off: %v; it begins again", err))
+		s.w.report(problemScanFailed, fmt.Sprintf("a scan broke off: %v; it begins again", err))
 		return err
 	}
 	s.endScan()
 	if message := unreadable.message(); message != "" {
-		s.w.problems.set(problemDirUnreadable, message)
+		s.w.report(problemDirUnreadable, message)
 	} else {
-		s.w.problems.clear(problemDirUnreadable)
+		s.w.problems.Clear(problemDirUnreadable)
 	}
 	s.w.scanned(began)
 	return nil
@@ -178,17 +178,17 @@ func (s *session) beginScan() {
 
 // endScan sums up what a scan that reached its end says of the watches.
 func (s *session) endScan() {
-	s.w.problems.clear(problemScanFailed)
+	s.w.problems.Clear(problemScanFailed)
 	if s.dirs == nil {
 		return
 	}
-	s.w.problems.clear(problemEventsLost)
+	s.w.problems.Clear(problemEventsLost)
 	s.dirs.sweep()
 	s.mu.Lock()
 	s.uncovered = s.failed
 	s.mu.Unlock()
 	if !s.polling() {
-		s.w.problems.clear(problemWatchLimit)
+		s.w.problems.Clear(problemWatchLimit)
 	}
 }
 
@@ -237,7 +237,7 @@ func (s *session) cover(name string, info os.FileInfo) {
 	s.mu.Lock()
 	s.uncovered, s.failed = true, true
 	s.mu.Unlock()
-	s.w.problems.set(problemWatchLimit, fmt.Sprintf(
+	s.w.report(problemWatchLimit, fmt.Sprintf(
 		"some directories, such as %q, cannot be watched, and are scanned instead: %s", name+"/", limitHint(err)))
 }
 
@@ -266,7 +266,7 @@ func (s *session) exploreDir(ctx context.Context, name string) {
 		return
 	}
 	if message := unreadable.message(); message != "" {
-		s.w.problems.set(problemDirUnreadable, message)
+		s.w.report(problemDirUnreadable, message)
 	}
 	if err != nil || covered && s.polling() {
 		signal(s.rescan)

@@ -135,14 +135,14 @@ func (w *Watcher) handOn(ctx context.Context, finished []look) {
 		for _, l := range finished {
 			w.pending.putBack(l, 0, "")
 		}
-		w.problems.set(problemHandOver,
+		w.report(problemHandOver,
 			fmt.Sprintf("finished files cannot be recorded: %v; they are kept, and tried again", err))
 		w.sinkDelay = grow(w.sinkDelay, firstRetry, lastRetry)
 		pause(ctx, w.sinkDelay)
 		return
 	}
 	w.sinkDelay = 0
-	w.problems.clear(problemHandOver)
+	w.problems.Clear(problemHandOver)
 	for _, l := range finished {
 		w.pending.done(l)
 	}
@@ -192,10 +192,10 @@ func (w *Watcher) found(ctx context.Context, files []Change) error {
 			return ctx.Err()
 		}
 		if err == nil {
-			w.problems.clear(problemLookUp)
+			w.problems.Clear(problemLookUp)
 			return w.admit(ctx, unknown)
 		}
-		w.problems.set(problemLookUp,
+		w.report(problemLookUp,
 			fmt.Sprintf("what is known of the files cannot be read: %v; the scan waits", err))
 		delay = grow(delay, firstRetry, lastRetry)
 		pause(ctx, delay)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
 // Change is a file that is to be uploaded, as the watcher found it.
@@ -47,6 +48,8 @@ type Options struct {
 	Rules Rules
 	// Logger gets what begins and ends to be wrong; nobody does where nil.
 	Logger *slog.Logger
+	// Problems receives what is wrong with the directory; a set of the Watcher's own if nil.
+	Problems *problem.Set
 }
 
 const (
@@ -63,7 +66,7 @@ type Watcher struct {
 	sink     Sink
 	opts     Options
 	pending  *pending
-	problems *problems
+	problems *problem.Set
 
 	sinkDelay time.Duration // of the goroutine that settles files
 
@@ -90,12 +93,15 @@ func New(tree *Tree, sink Sink, opts Options) *Watcher {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Problems == nil {
+		opts.Problems = problem.NewSet(opts.Logger)
+	}
 	return &Watcher{
 		tree:      tree,
 		sink:      sink,
 		opts:      opts,
 		pending:   newPending(opts.Settle),
-		problems:  newProblems(opts.Logger),
+		problems:  opts.Problems,
 		notify:    openNotifier,
 		writersOf: writersOf,
 		pollEvery: pollEvery,
@@ -112,12 +118,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 func (w *Watcher) watchDir(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.tree.reopen(); err != nil {
-			w.problems.set(problemDirMissing, fmt.Sprintf(
+			w.report(problemDirMissing, fmt.Sprintf(
 				"%v; nothing counts as deleted, and it is watched again as soon as it is back", err))
 			pause(ctx, w.rootEvery)
 			continue
 		}
-		w.problems.clear(problemDirMissing)
+		w.problems.Clear(problemDirMissing)
 		err := w.runSession(ctx)
 		if !errors.Is(err, errNoEvents) && !errors.Is(err, errRootGone) {
 			pause(ctx, w.rootEvery)
@@ -176,7 +182,7 @@ func (w *Watcher) Status() codestory.WatchStatus {
 }
 
 // Problems are what is wrong with watching now.
-func (w *Watcher) Problems() []codestory.Problem { return w.problems.list() }
+func (w *Watcher) Problems() []codestory.Problem { return w.problems.List() }
 
 // Settling are the files of the story that are still being written, in no order.
 func (w *Watcher) Settling(story codestory.StoryID) []codestory.Path { return w.pending.ofStory(story) }

@@ -344,7 +344,7 @@ func TestASinkThatFailsLosesNothing(t *testing.T) {
 	r.wait("the problems to be over", func() bool { return len(r.w.Problems()) == 0 })
 	for _, part := range []string{
 		`level=WARN msg="finished files cannot be recorded: the disk is full again`,
-		`level=INFO msg="over: finished files cannot be recorded: the disk is full again`,
+		`level=INFO msg="resolved: finished files cannot be recorded: the disk is full again`,
 	} {
 		if n := r.log.count(part); n != 1 {
 			t.Errorf("logged %d times, want once: %s\n%q", n, part, r.log.lines)

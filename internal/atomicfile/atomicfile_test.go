@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 func TestWriteReplacesWholeAndLeavesNothing(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/codestory/codestoryd/daemon/atomicfile"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 func TestFollower(t *testing.T) {
