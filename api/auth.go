@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"crypto/hmac"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,7 +19,7 @@ var (
 	errTooManyWrong = newProblem(http.StatusTooManyRequests, "too_many_wrong_tokens",
 		"too many wrong tokens came from this address: wait before the next one")
 	errScope = newProblem(http.StatusForbidden, "scope_insufficient", "this needs a token of scope manage")
-	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's")
+	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's, or nobody knows yet whose it is")
 )
 
 // identify finds out who is asking. Only the header counts: a token in a URL would end up in logs and histories.
@@ -87,10 +90,35 @@ func (s *server) ofStory(h func(http.ResponseWriter, *http.Request, storyRequest
 			if err != nil {
 				return err
 			}
-			if owner != caller.User {
+			if !caller.MayRead(owner) {
 				return errOwner
 			}
+			req.owner = owner
 		}
 		return h(w, r, req)
 	}
+}
+
+// openedBy returns nil if the KEY, the only one of keys, opens the story as it is owned now. Whoever brings one that was
+// never made for the story has nothing looked up.
+func (s *server) openedBy(ctx context.Context, id codestory.StoryID, keys []string) error {
+	if len(keys) != 1 || !s.access.PlayKeyOf(id, keys[0]) {
+		return errLinkInvalid
+	}
+	owner, err := s.lib.OwnerNow(id)
+	if errors.Is(err, codestory.ErrNotFound) {
+		owner, err = s.lib.Owner(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	return s.opens(id, owner, keys[0])
+}
+
+// opens returns nil if the KEY is that of a story of that owner.
+func (s *server) opens(id codestory.StoryID, owner codestory.Owner, key string) error {
+	if !hmac.Equal([]byte(key), []byte(s.access.PlayKey(id, owner))) {
+		return errLinkInvalid
+	}
+	return nil
 }

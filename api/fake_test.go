@@ -77,7 +77,7 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 	defer l.enter("stories")()
 	var all []codestory.Story
 	for _, s := range l.stories {
-		if owner == nil || s.UserID == *owner {
+		if owner == nil || s.Owner.Is(*owner) {
 			all = append(all, s)
 		}
 	}
@@ -96,9 +96,20 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 	return page, nil
 }
 
-func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
+func (l *library) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
 	story, err := l.Story(ctx, id)
-	return story.UserID, err
+	return story.Owner, err
+}
+
+// OwnerNow looks nothing up, as far as takeAsked is concerned: it is part of the proof of a KEY.
+func (l *library) OwnerNow(id codestory.StoryID) (codestory.Owner, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	story, ok := l.stories[id]
+	if !ok {
+		return codestory.Owner{}, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	}
+	return story.Owner, nil
 }
 
 func (l *library) Story(_ context.Context, id codestory.StoryID) (codestory.Story, error) {
@@ -222,7 +233,16 @@ func (a *access) Prove(challenge string) string { return "proof of " + challenge
 
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
-func (a *access) PlayKey(id codestory.StoryID) string {
+func (a *access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
+	return a.playKey(id) + "." + hex.EncodeToString([]byte(owner.Text()))
+}
+
+func (a *access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	story, _, ok := strings.Cut(key, ".")
+	return ok && story == a.playKey(id)
+}
+
+func (a *access) playKey(id codestory.StoryID) string {
 	return a.key("KEY-"+string(id)[:8], string(id))
 }
 

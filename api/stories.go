@@ -20,6 +20,7 @@ type storyRequest struct {
 	id      codestory.StoryID
 	chapter int // 0 is the whole story
 	caller  codestory.Token
+	owner   codestory.Owner // as it was when the caller was let in; not known if that is one of scope manage
 }
 
 // parseStoryRequest reads the path's parameters. A chapter's number is written in one way only, without zeros in
@@ -66,10 +67,14 @@ func (s *server) stories(w http.ResponseWriter, r *http.Request, caller codestor
 	if err != nil {
 		return err
 	}
-	answer := codestory.StoryPage{Stories: make([]codestory.Story, len(page.Stories)), NextCursor: page.NextCursor}
-	for i, story := range page.Stories {
-		answer.Stories[i] = s.presented(story)
-		answer.Stories[i].Files = nil
+	answer := codestory.StoryPage{Stories: make([]codestory.Story, 0, len(page.Stories)), NextCursor: page.NextCursor}
+	for _, story := range page.Stories {
+		if !caller.MayRead(story.Owner) { // since it was listed
+			continue
+		}
+		story = s.presented(story)
+		story.Files = nil
+		answer.Stories = append(answer.Stories, story)
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -81,6 +86,9 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 		return err
 	}
 	asked := s.askForWhole(r.Context(), story)
+	if !req.caller.MayRead(asked.Owner) { // since it was looked up
+		return errOwner
+	}
 	story = told(s.presented(asked), req.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}

@@ -41,7 +41,9 @@ func (d *Daemon) learn(ctx context.Context, known queue.File, object remote.Obje
 		}
 	}
 	stored := storedObject(object)
-	return d.queue.Correct(known, &stored, metadata)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	return d.queue.Correct(known, &stored, d.sayOf(path, metadata))
 }
 
 // sameObject reports whether the store still has the object that is known. One without an ETag is told by what there is.

@@ -28,10 +28,12 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -71,6 +73,9 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
+	reading  sync.Mutex // held from the reading of a metadata.json until what it says is in the index
+	reported *problem.Set
+
 	database databaseTrouble
 	empty    emptyDir
 
@@ -99,6 +104,10 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		d.problems = func() []codestory.Problem { return nil }
 	}
 	opts.Watch.Logger = log.With("component", "watch")
+	if opts.Watch.Problems == nil {
+		opts.Watch.Problems = problem.NewSet(opts.Watch.Logger)
+	}
+	d.reported = opts.Watch.Problems
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)
 	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
 	d.gate.told = func(v verdict) { d.events.add(happened{remote: &v}) }

@@ -29,6 +29,11 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 	}
 	var unknown []watch.Change
 	for i, c := range seen {
+		if in.readOnly(c) {
+			if known[i], err = in.d.queue.MetadataRead(c.Path.Story(), c.Version); err != nil {
+				return nil, err
+			}
+		}
 		if !known[i] {
 			unknown = append(unknown, c)
 		}
@@ -36,13 +41,20 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 	return unknown, nil
 }
 
+// readOnly reports whether this is a metadata.json that is excluded: it is read, and not uploaded.
+func (in intake) readOnly(c watch.Change) bool {
+	return c.Path.IsMetadata() && in.d.rules.Excludes(c.Path)
+}
+
 // Settled enqueues the changes, with what a metadata.json among them says of its story. One that cannot be read for now
 // is an error, after all others were enqueued: the watcher comes again, and they are known then.
-func (in intake) Settled(_ context.Context, changes []watch.Change) error {
+func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
+	in.d.reading.Lock()
+	defer in.d.reading.Unlock()
 	batch := make([]queue.Change, 0, len(changes))
 	var unread error
 	for _, c := range changes {
-		change := queue.Change{Path: c.Name, Version: c.Version}
+		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: in.readOnly(c)}
 		in.d.twins.note(in.d.tree, c.Name, c.Version)
 		switch {
 		case len(c.Name) > queue.MaxPath:
@@ -51,15 +63,19 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		case c.Fault != nil:
 			change.Fault = c.Fault.Reason
 		case c.Path.IsMetadata():
-			m, faults, err := in.metadata(c.Path)
+			m, faults, err := in.metadata(ctx, c)
+			if errors.Is(err, codestory.ErrChanged) {
+				in.d.watcher.Recheck(c.Path)
+				continue
+			}
 			if err != nil {
 				unread = errors.Join(unread, err)
 				continue
 			}
 			change.Metadata = m
 			if faults != "" {
+				in.tellFaults(c, faults)
 				change.Note = faults + "; it is uploaded as it is"
-				in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
 			}
 		}
 		batch = append(batch, change)
@@ -68,18 +84,58 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 		return errors.Join(err, unread)
 	}
 	for _, c := range batch {
-		if c.Fault == "" {
-			in.d.sounds.add(codestory.Path(c.Path), c.Version)
-		}
+		in.enqueued(c)
 	}
 	return unread
 }
 
-// metadata reads the file for its fields; nil where it cannot be parsed, or read by this user, or is gone. faults is
-// what is wrong with it, in a sentence. Where it changes meanwhile it settles again, and is read again. An error is one
-// of the disk: the file has to be read later.
-func (in intake) metadata(path codestory.Path) (m *codestory.Metadata, faults string, err error) {
-	f, err := in.d.tree.Open(path)
+// enqueued goes on with a change that is durable.
+func (in intake) enqueued(c queue.Change) {
+	path := codestory.Path(c.Path)
+	switch {
+	case c.Fault != "":
+		return
+	case path.IsMetadata():
+		in.d.events.touch(path.Story()) // which may be somebody else's now
+	default:
+		in.readExcluded(path.Story())
+	}
+	if !c.ReadOnly {
+		in.d.sounds.add(path, c.Version)
+	}
+}
+
+// readExcluded has the metadata.json of a story read that is excluded, if nobody knows whose the story is: the file was
+// handed on before the index knew the story, and makes none.
+func (in intake) readExcluded(id codestory.StoryID) {
+	path := codestory.MetadataPath(id)
+	if !in.d.rules.Excludes(path) {
+		return
+	}
+	if owner, err := in.d.queue.Owner(id); err != nil || owner.Known() {
+		return
+	}
+	if _, here, err := in.d.here(path); here || err != nil {
+		in.d.reread(path)
+	}
+}
+
+// tellFaults logs what is wrong with a metadata.json, once for each version.
+func (in intake) tellFaults(c watch.Change, faults string) {
+	known, err := in.d.queue.Known([]string{c.Name}, []codestory.Version{c.Version})
+	if in.readOnly(c) {
+		known[0], err = in.d.queue.MetadataRead(c.Path.Story(), c.Version)
+	}
+	if err == nil && !known[0] {
+		in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
+	}
+}
+
+// metadata reads the file for its fields; nil if it cannot be parsed, or read by this user, or is gone. faults is what is
+// wrong with it, in a sentence. codestory.ErrChanged says that it is not the version that has settled, or is open for
+// writing. Any other error is one of the disk: the file has to be read later.
+func (in intake) metadata(ctx context.Context, c watch.Change) (m *codestory.Metadata, faults string, err error) {
+	f, err := in.d.tree.OpenVersion(ctx, c.Path, c.Version)
 	switch {
 	case errors.Is(err, codestory.ErrNotFound):
 		return nil, "", nil
@@ -89,8 +145,10 @@ func (in intake) metadata(path codestory.Path) (m *codestory.Metadata, faults st
 		return nil, "", err
 	}
 	defer func() { _ = f.Close() }()
-	m, faults, err = readMetadata(f)
-	return m, faults, err
+	if m, faults, err = readMetadata(f); err != nil {
+		return nil, "", err
+	}
+	return m, faults, f.Intact()
 }
 
 // readMetadata reads a metadata.json; nil where nothing of it parses. Its error is one of reading.

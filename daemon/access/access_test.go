@@ -29,12 +29,12 @@ func TestOwnersTokenOutlivesARestart(t *testing.T) {
 	if err != nil || len(secret) != 43 {
 		t.Fatalf("owner's token %q, %v", secret, err)
 	}
-	key, play := string(a.LinkKey()), a.PlayKey("a")
+	key, play := string(a.LinkKey()), a.PlayKey("a", codestory.OwnedBy("ada"))
 	a = open(t, dir)
 	if token, ok := a.Identify(t.Context(), secret); !ok || token.Scope != codestory.ScopeManage {
 		t.Errorf("after a restart: %+v, %t", token, ok)
 	}
-	if string(a.LinkKey()) != key || a.PlayKey("a") != play || a.PlayKey("b") == play {
+	if string(a.LinkKey()) != key || a.PlayKey("a", codestory.OwnedBy("ada")) != play || a.PlayKey("b", codestory.OwnedBy("ada")) == play {
 		t.Error("keys changed with a restart, or are the same for two stories")
 	}
 	for _, wrong := range []string{"", secret[1:], secret + "x"} {
@@ -133,26 +133,26 @@ func TestKeysAreReplaced(t *testing.T) {
 	const story, other = codestory.StoryID("a"), codestory.StoryID("b")
 	seen := map[string]bool{}
 	for range 4 {
-		key, library := a.PlayKey(story), a.LibraryKey("ada")
+		key, library := a.PlayKey(story, codestory.OwnedBy("ada")), a.LibraryKey("ada")
 		user, ok := a.LibraryUser(library)
 		if seen[key] || seen[library] || user != "ada" || !ok {
 			t.Fatalf("key %q, library %q of %q, %t", key, library, user, ok)
 		}
 		seen[key], seen[library] = true, true
-		others := [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())}
+		others := [...]string{a.PlayKey(other, codestory.OwnedBy("ada")), a.LibraryKey("bob"), string(a.LinkKey())}
 		if err := errors.Join(a.RotatePlayKey(story), a.RotateLibraryKey("ada")); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := a.LibraryUser(library); ok {
 			t.Error("a replaced KEY still opens the library")
 		}
-		if others != [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())} {
+		if others != [...]string{a.PlayKey(other, codestory.OwnedBy("ada")), a.LibraryKey("bob"), string(a.LinkKey())} {
 			t.Error("others' keys changed")
 		}
 	}
-	key, library := a.PlayKey(story), a.LibraryKey("ada")
+	key, library := a.PlayKey(story, codestory.OwnedBy("ada")), a.LibraryKey("ada")
 	a = open(t, dir)
-	if a.PlayKey(story) != key || a.LibraryKey("ada") != library {
+	if a.PlayKey(story, codestory.OwnedBy("ada")) != key || a.LibraryKey("ada") != library {
 		t.Error("keys changed with a restart")
 	}
 }
@@ -165,12 +165,12 @@ func TestKeyThatCannotBeReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := open(t, dir)
-	key := a.PlayKey("a")
+	key := a.PlayKey("a", codestory.OwnedBy("ada"))
 	if err := os.Rename(dir, dir+" away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.RotatePlayKey("a"); err == nil || a.PlayKey("a") != key {
-		t.Errorf("got %v, and the key changed: %t", err, a.PlayKey("a") != key)
+	if err := a.RotatePlayKey("a"); err == nil || a.PlayKey("a", codestory.OwnedBy("ada")) != key {
+		t.Errorf("got %v, and the key changed: %t", err, a.PlayKey("a", codestory.OwnedBy("ada")) != key)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestLibraryKeys(t *testing.T) {
 			t.Errorf("%q opens the library of %q", forged, user)
 		}
 	}
-	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a"), " " + key} {
+	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a", codestory.OwnedBy("ada")), " " + key} {
 		if _, ok := a.LibraryUser(bad); ok {
 			t.Errorf("%q opens a library", bad)
 		}

@@ -20,8 +20,13 @@ import (
 // A KEY is derived from the secret of links, so that there is nothing to keep for it until it is replaced. Then a random
 // text is kept that goes into the next one: what was derived before can never come back.
 
-// keyBytes is the length of a KEY: 128 bits.
-const keyBytes = 16
+const (
+	// keyBytes is the length of a KEY's secret: 128 bits.
+	keyBytes = 16
+	// storyBytes is the length of what begins a story's KEY. It depends on the story alone, so that a KEY of another owner is
+	// told from one that was never made.
+	storyBytes = 8
+)
 
 // keys are the open file of those that were replaced.
 type keys struct {
@@ -69,16 +74,25 @@ type linkKey struct {
 	key []byte
 }
 
-// PlayKey is the KEY of the story's player URLs and feed, as URL-safe text.
-func (a *Access) PlayKey(id codestory.StoryID) string {
+// PlayKey is the KEY of the player URLs and the feed of a story that has that owner, known or not, as URL-safe text.
+func (a *Access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
+	salted := a.salted(id)
+	key := a.derive("story " + salted)[:storyBytes:storyBytes]
+	key = append(key, a.derive("play " + salted + " " + owner.Text())[:keyBytes]...)
+	return base64.RawURLEncoding.EncodeToString(key)
+}
+
+// PlayKeyOf reports whether the KEY was made for the story, whoever had it then, and was not replaced since.
+func (a *Access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(key)
+	return err == nil && len(b) == storyBytes+keyBytes && hmac.Equal(b[:storyBytes], a.derive("story " + a.salted(id))[:storyBytes])
+}
+
+// salted is the story's id and the random text that its KEYs are derived from, neither of which holds a space.
+func (a *Access) salted(id codestory.StoryID) string {
 	a.keys.mu.RLock()
-	salt := a.keys.replaced.Stories[id]
-	a.keys.mu.RUnlock()
-	purpose := "play " + string(id)
-	if salt != "" {
-		purpose += " " + salt
-	}
-	return base64.RawURLEncoding.EncodeToString(a.derive(purpose)[:keyBytes])
+	defer a.keys.mu.RUnlock()
+	return string(id) + " " + a.keys.replaced.Stories[id]
 }
 
 // RotatePlayKey replaces the story's KEY. The old one is worth nothing once this has returned nil, and as much as
