@@ -74,6 +74,7 @@ type Daemon struct {
 	spool    string
 
 	reading  sync.Mutex // held from the reading of a metadata.json until what it says is in the index
+	swept    questions  // for the metadata.json of stories without an owner
 	reported *problem.Set
 
 	database databaseTrouble
@@ -103,6 +104,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	if d.problems == nil {
 		d.problems = func() []codestory.Problem { return nil }
 	}
+	d.swept.keep = sweepOwnerEvery
 	opts.Watch.Logger = log.With("component", "watch")
 	if opts.Watch.Problems == nil {
 		opts.Watch.Problems = problem.NewSet(opts.Watch.Logger)

@@ -13,10 +13,11 @@ import (
 // tokens of scope manage see it.
 
 const (
-	unownedBatch   = 200 // stories without an owner that one sweep looks at
-	unownedTimeout = 30 * time.Second
-	unownedFor     = time.Minute // that a story may have no owner before this is a problem
-	unownedDetails = 5
+	unownedBatch    = 200       // stories without an owner that one sweep looks at
+	sweepOwnerEvery = time.Hour // that the store is asked for the metadata.json of one of them
+	unownedTimeout  = 30 * time.Second
+	unownedFor      = time.Minute // that a story may have no owner before this is a problem
+	unownedDetails  = 5
 
 	problemOwnerUnknown = "owner_unknown"
 )
@@ -34,7 +35,7 @@ func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (codestory.Own
 	if err != nil || owner.Known() {
 		return owner, err
 	}
-	if err := d.readOwner(ctx, id); err != nil {
+	if err := d.readOwner(ctx, id); err != nil && !unanswering(err) {
 		return codestory.Owner{}, err
 	}
 	return d.queue.Owner(id)
@@ -44,24 +45,27 @@ func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (codestory.Own
 func (d *Daemon) OwnerNow(id codestory.StoryID) (codestory.Owner, error) { return d.queue.Owner(id) }
 
 // readOwner has the metadata.json read of a story that has no owner: the one on this machine once it has settled, else
-// that in the store. It does so once in a while, and a store that does not answer leaves it as it is.
+// that in the store. It does so once in a while. Errors as with find.
 func (d *Daemon) readOwner(ctx context.Context, id codestory.StoryID) error {
 	path := codestory.MetadataPath(id)
 	_, here, err := d.here(path)
 	local := here || err != nil
-	if !local && !d.gate.reads() || !d.asked.take("owner "+string(id), false) {
+	switch {
+	case !local && !d.gate.reads():
+		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
+	case !d.asked.take("owner "+string(id), false):
 		return nil
-	}
-	if local {
+	case local:
 		d.reread(path)
 		return nil
-	}
-	switch err := d.find(ctx, path); {
-	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrUnavailable):
-		return nil
 	default:
-		return err
+		return d.find(ctx, path)
 	}
+}
+
+// unanswering reports whether the error says that the store has no such file, or does not answer.
+func unanswering(err error) bool {
+	return errors.Is(err, codestory.ErrNotFound) || errors.Is(err, codestory.ErrUnavailable)
 }
 
 // reread has a metadata.json that is here handed on again, whatever is known of its version.
@@ -95,10 +99,8 @@ func (d *Daemon) readOwners(ctx context.Context, cursor string) (next string, er
 	var details []string
 	lasting := 0
 	for _, u := range unowned {
-		if ctx.Err() == nil {
-			if err := d.readOwner(ctx, u.ID); err != nil {
-				return cursor, err
-			}
+		if err := d.sweepOwner(ctx, u.ID); err != nil {
+			return cursor, err
 		}
 		if owner, err := d.queue.Owner(u.ID); err != nil || owner.Known() || time.Since(u.FirstSeen) < unownedFor {
 			continue
@@ -109,6 +111,23 @@ func (d *Daemon) readOwners(ctx context.Context, cursor string) (next string, er
 	}
 	d.reportUnowned(lasting, cursor != "" || next != "", details)
 	return next, nil
+}
+
+// sweepOwner is readOwner for whoever comes again each minute: what the store has answered holds for an hour.
+func (d *Daemon) sweepOwner(ctx context.Context, id codestory.StoryID) error {
+	_, here, err := d.here(codestory.MetadataPath(id))
+	inStore := !here && err == nil
+	if ctx.Err() != nil || inStore && (!d.gate.reads() || !d.swept.take(string(id), false)) {
+		return nil
+	}
+	err = d.readOwner(ctx, id)
+	if inStore && errors.Is(err, codestory.ErrUnavailable) {
+		d.swept.unanswered(string(id))
+	}
+	if unanswering(err) {
+		return nil
+	}
+	return err
 }
 
 // reportUnowned says how many stories have no owner, or more than that.
