@@ -44,6 +44,7 @@ type library struct {
 	asked   []string       // what was looked up
 	panics  any
 	open    func(*codestory.Content) // changes what is opened; nil does not
+	before  *codestory.Owner         // what Owner and OwnerNow say, of stories that have changed hands since; nil for none
 	found   func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
 }
 
@@ -98,6 +99,9 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 
 func (l *library) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
 	story, err := l.Story(ctx, id)
+	if l.before != nil {
+		return *l.before, err
+	}
 	return story.Owner, err
 }
 
@@ -108,6 +112,9 @@ func (l *library) OwnerNow(id codestory.StoryID) (codestory.Owner, error) {
 	story, ok := l.stories[id]
 	if !ok {
 		return codestory.Owner{}, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	}
+	if l.before != nil {
+		return *l.before, nil
 	}
 	return story.Owner, nil
 }

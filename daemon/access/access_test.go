@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -211,4 +212,42 @@ func FuzzLibraryUser(f *testing.F) {
 			t.Fatalf("%q opens the library of %q, whose key is %q", key, user, a.LibraryKey(user))
 		}
 	})
+}
+
+// A story's KEY is another for each owner, and for one that is not known, and each is told to be of that story.
+func TestPlayKeyOfAnOwner(t *testing.T) {
+	t.Parallel()
+	a := open(t, t.TempDir())
+	const story, other = "3f0e8a52-6c1b-4d7e-9a34-5b2c8d917e06", "b81d4f60-27a9-4c05-8e6f-d3a17c5902be"
+	seen := map[string]string{}
+	owners := []codestory.Owner{{}}
+	for _, user := range []string{"", "=", "==", "ada", "=ada", " ", "null", "?"} {
+		owners = append(owners, codestory.OwnedBy(user))
+	}
+	for round := range 2 {
+		for _, owner := range owners {
+			for _, id := range []codestory.StoryID{story, other} {
+				key := a.PlayKey(id, owner)
+				if before, ok := seen[key]; ok && round == 0 || ok && id == story {
+					t.Errorf("%s of %q has the KEY of %s", id, owner.Text(), before)
+				}
+				seen[key] = fmt.Sprintf("%s of %q", id, owner.Text())
+				if !a.PlayKeyOf(id, key) || a.PlayKeyOf(story, key) != (id == story) {
+					t.Errorf("the KEY of %s is not told to be one of it", id)
+				}
+				for _, bad := range []string{"", key[1:], key + "A", key + "=", " " + key, key[:10], strings.ToLower(key)} {
+					if a.PlayKeyOf(id, bad) {
+						t.Errorf("%q is taken for a KEY of %s", bad, id)
+					}
+				}
+			}
+		}
+		old := a.PlayKey(story, codestory.OwnedBy("ada"))
+		if err := a.RotatePlayKey(story); err != nil {
+			t.Fatal(err)
+		}
+		if a.PlayKeyOf(story, old) {
+			t.Error("a KEY that was replaced is told to be one of the story")
+		}
+	}
 }
