@@ -73,8 +73,9 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
-	reading  sync.Mutex // held from the reading of a metadata.json until what it says is in the index
-	swept    questions  // for the metadata.json of stories without an owner
+	reading  sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
+	settled  map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
+	swept    questions                               // for the metadata.json of stories without an owner
 	reported *problem.Set
 
 	database databaseTrouble

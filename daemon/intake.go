@@ -30,7 +30,7 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 	var unknown []watch.Change
 	for i, c := range seen {
 		if in.readOnly(c) {
-			if known[i], err = in.d.queue.MetadataRead(c.Path.Story(), c.Version); err != nil {
+			if known[i], err = in.wasRead(c); err != nil {
 				return nil, err
 			}
 		}
@@ -46,12 +46,26 @@ func (in intake) readOnly(c watch.Change) bool {
 	return c.Path.IsMetadata() && in.d.rules.Excludes(c.Path)
 }
 
+// wasRead reports whether an excluded metadata.json was read in that version, or is to be once the index knows the story.
+func (in intake) wasRead(c watch.Change) (bool, error) {
+	read, err := in.d.queue.MetadataRead(c.Path.Story(), c.Version)
+	if read || err != nil {
+		return read, err
+	}
+	if _, err := in.d.queue.Owner(c.Path.Story()); !errors.Is(err, codestory.ErrNotFound) {
+		return false, err
+	}
+	in.d.reading.Lock()
+	defer in.d.reading.Unlock()
+	return in.d.settled[c.Path.Story()] == c.Version, nil
+}
+
 // Settled enqueues the changes, with what a metadata.json among them says of its story. One that cannot be read for now
 // is an error, after all others were enqueued: the watcher comes again, and they are known then.
 func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
 	in.d.reading.Lock()
 	defer in.d.reading.Unlock()
-	batch := make([]queue.Change, 0, len(changes))
+	batch, readOnly := make([]queue.Change, 0, len(changes)), []queue.Change(nil)
 	var unread error
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: in.readOnly(c)}
@@ -78,46 +92,71 @@ func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
 				change.Note = faults + "; it is uploaded as it is"
 			}
 		}
-		batch = append(batch, change)
+		if change.ReadOnly {
+			readOnly = append(readOnly, change)
+		} else {
+			batch = append(batch, change)
+		}
 	}
+	batch = append(batch, readOnly...) // which counts once the story is known
 	if err := in.d.queue.Enqueue(batch); err != nil {
 		return errors.Join(err, unread)
 	}
 	for _, c := range batch {
-		in.enqueued(c)
+		unread = errors.Join(unread, in.enqueued(ctx, c))
 	}
 	return unread
 }
 
 // enqueued goes on with a change that is durable.
-func (in intake) enqueued(c queue.Change) {
+func (in intake) enqueued(ctx context.Context, c queue.Change) error {
 	path := codestory.Path(c.Path)
-	switch {
-	case c.Fault != "":
-		return
-	case path.IsMetadata():
-		in.d.events.touch(path.Story()) // which may be somebody else's now
-	default:
-		in.readExcluded(path.Story())
+	if c.Fault != "" {
+		return nil
 	}
 	if !c.ReadOnly {
 		in.d.sounds.add(path, c.Version)
 	}
+	if !path.IsMetadata() {
+		return in.readExcluded(ctx, path.Story())
+	}
+	if _, err := in.d.queue.Owner(path.Story()); err == nil {
+		in.d.events.touch(path.Story()) // which may be somebody else's now
+	} else if c.ReadOnly {
+		if in.d.settled == nil || len(in.d.settled) >= maxSettled {
+			in.d.settled = map[codestory.StoryID]codestory.Version{}
+		}
+		in.d.settled[path.Story()] = c.Version
+	}
+	return nil
 }
+
+// maxSettled bounds the versions that are remembered of excluded metadata.json. The others have to settle once more.
+const maxSettled = 4096
 
 // readExcluded has the metadata.json of a story read that is excluded, if nobody knows whose the story is: the file was
 // handed on before the index knew the story, and makes none.
-func (in intake) readExcluded(id codestory.StoryID) {
+func (in intake) readExcluded(ctx context.Context, id codestory.StoryID) error {
 	path := codestory.MetadataPath(id)
 	if !in.d.rules.Excludes(path) {
-		return
+		return nil
 	}
 	if owner, err := in.d.queue.Owner(id); err != nil || owner.Known() {
-		return
+		return err
 	}
-	if _, here, err := in.d.here(path); here || err != nil {
-		in.d.reread(path)
+	version, here, err := in.d.here(path)
+	if !here && err == nil {
+		return nil
 	}
+	if err == nil && in.d.settled[id] == version {
+		c := watch.Change{Name: string(path), Path: path, Version: version}
+		if m, _, err := in.metadata(ctx, c); err == nil {
+			in.d.events.touch(id)
+			return in.d.queue.Enqueue([]queue.Change{{Path: c.Name, Version: version, Metadata: m, ReadOnly: true}})
+		}
+	}
+	in.d.reread(path)
+	return nil
 }
 
 // tellFaults logs what is wrong with a metadata.json, once for each version.

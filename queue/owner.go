@@ -68,12 +68,11 @@ func (q *Queue) Owner(id codestory.StoryID) (codestory.Owner, error) {
 	return o.Owner, err
 }
 
-// MetadataRead reports whether Enqueue would have nothing to do for the version of a metadata.json that is not to be
-// stored: it was read, or the index does not know the story.
+// MetadataRead reports whether the version of a metadata.json that is not to be stored was read for the story.
 func (q *Queue) MetadataRead(id codestory.StoryID, v codestory.Version) (read bool, err error) {
 	err = q.view(func(tx *bolt.Tx) error {
 		o, ok, err := getOwnership(tx, id)
-		read = !ok || o.Read == v
+		read = ok && o.Read == v
 		return err
 	})
 	return read, err
