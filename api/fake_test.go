@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -75,13 +76,19 @@ func (l *library) change(f func()) {
 
 func (l *library) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
 	defer l.enter("stories")()
-	var all []codestory.Story
-	for _, s := range l.stories {
+	type entry struct {
+		at time.Time
+		id codestory.StoryID
+	}
+	var all []entry
+	for id, s := range l.stories {
 		if owner == nil || s.UserID == *owner {
-			all = append(all, s)
+			all = append(all, entry{s.CreatedAt, id})
 		}
 	}
-	slices.SortFunc(all, func(a, b codestory.Story) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(b.at.Compare(a.at), strings.Compare(string(a.id), string(b.id)))
+	})
 	from := 0
 	if cursor != "" {
 		var err error
@@ -89,7 +96,10 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 			return codestory.StoryPage{}, fmt.Errorf("list: %w", codestory.ErrCursor)
 		}
 	}
-	page := codestory.StoryPage{Stories: all[from:min(from+limit, len(all))]}
+	var page codestory.StoryPage
+	for _, e := range all[from:min(from+limit, len(all))] {
+		page.Stories = append(page.Stories, l.stories[e.id])
+	}
 	if from+limit < len(all) {
 		page.NextCursor = new(strconv.Itoa(from + limit))
 	}
