@@ -35,17 +35,18 @@ var modified = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 type library struct {
 	storeURL string
 
-	mu      sync.Mutex
-	stories map[codestory.StoryID]codestory.Story
-	files   map[codestory.Path]file
-	down    bool           // the store does not answer
-	noLinks bool           // the store makes no links
-	fault   error          // of the store's links
-	ends    *time.Duration // how long the store's links last at most
-	asked   []string       // what was looked up
-	panics  any
-	open    func(*codestory.Content) // changes what is opened; nil does not
-	found   func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
+	mu        sync.Mutex
+	stories   map[codestory.StoryID]codestory.Story
+	files     map[codestory.Path]file
+	down      bool           // the store does not answer
+	noLinks   bool           // the store makes no links
+	fault     error          // of the store's links
+	ends      *time.Duration // how long the store's links last at most
+	asked     []string       // what was looked up
+	questions int            // of the store, for stories that are not known
+	panics    any
+	open      func(*codestory.Content) // changes what is opened; nil does not
+	found     func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
 }
 
 func (l *library) enter(what string, args ...any) func() {
@@ -65,6 +66,13 @@ func (l *library) takeAsked() []string {
 	asked := l.asked
 	l.asked = nil
 	return asked
+}
+
+// storeAsked is how often something had to be asked of the store.
+func (l *library) storeAsked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.questions
 }
 
 // change changes the library while a server reads it.
@@ -111,10 +119,14 @@ func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, erro
 	return story.UserID, err
 }
 
-func (l *library) Story(_ context.Context, id codestory.StoryID) (codestory.Story, error) {
+func (l *library) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
 	defer l.enter("story %s", id)()
 	story, ok := l.stories[id]
 	if !ok {
+		if err := codestory.MayAsk(ctx); err != nil {
+			return story, err
+		}
+		l.questions++
 		return story, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
 	}
 	return story, nil

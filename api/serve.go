@@ -225,13 +225,15 @@ func (w *lateWriter) begin() {
 	}
 }
 
-func (w *lateWriter) Write(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
+func (w *lateWriter) Write(b []byte) (written int, err error) {
+	for written < len(b) && err == nil {
+		w.begin()
+		extend(w.ResponseWriter, streamPatience)
+		var n int
+		n, err = w.ResponseWriter.Write(b[written:min(len(b), written+bufferSize)])
+		written += n
 	}
-	w.begin()
-	extend(w.ResponseWriter, streamPatience)
-	return w.ResponseWriter.Write(b)
+	return written, err
 }
 
 // ReadFrom leaves the copying to the connection, which may have a way of its own.
