@@ -41,6 +41,7 @@ func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change
 func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 	batch := make([]queue.Change, 0, len(changes))
 	var unread error
+	read := int64(0) // bytes of metadata in the batch
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version}
 		in.d.twins.note(in.d.tree, c.Name, c.Version)
@@ -63,16 +64,33 @@ func (in intake) Settled(_ context.Context, changes []watch.Change) error {
 			}
 		}
 		batch = append(batch, change)
+		if change.Metadata != nil {
+			read += c.Version.Size
+		}
+		if read > maxMetadataRead {
+			if err := in.enqueue(batch); err != nil {
+				return errors.Join(err, unread)
+			}
+			batch, read = nil, 0
+		}
 	}
+	return errors.Join(in.enqueue(batch), unread)
+}
+
+// maxMetadataRead is how many bytes of metadata.json files are read before what they say is enqueued: a scan may find
+// thousands of them at once.
+const maxMetadataRead = 4 << 20
+
+func (in intake) enqueue(batch []queue.Change) error {
 	if err := in.d.queue.Enqueue(batch); err != nil {
-		return errors.Join(err, unread)
+		return err
 	}
 	for _, c := range batch {
 		if c.Fault == "" {
 			in.d.sounds.add(codestory.Path(c.Path), c.Version)
 		}
 	}
-	return unread
+	return nil
 }
 
 // metadata reads the file for its fields; nil where it cannot be parsed, or read by this user, or is gone. faults is
