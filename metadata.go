@@ -16,7 +16,8 @@ const MaxMetadataBytes = 1 << 20
 // What is read of one, at most: it is sent to every listener whenever something of its story changes.
 const (
 	MaxChapters = 2000
-	maxTitle    = 256 // bytes
+	maxTitle    = 256       // bytes
+	maxTitles   = 256 << 10 // of all chapters
 	maxAddress  = 2 << 10
 	maxText     = 16 << 10
 )
@@ -138,7 +139,7 @@ func (m *Metadata) cut() (n int) {
 		shorten(&m.Source.Commit, maxAddress)
 	}
 	for i := range m.Chapters {
-		shorten(&m.Chapters[i].Title, maxTitle)
+		shorten(&m.Chapters[i].Title, min(maxTitle, maxTitles/len(m.Chapters)))
 	}
 	return n
 }

@@ -58,6 +58,7 @@ type server struct {
 	guesses  limiters // wrong tokens
 	rooms    *rooms
 	shared   sharedStories
+	making   chan struct{} // holds a token for each large answer that is being made
 	recent   recentLinks
 	unproved chan struct{} // holds a token for each form whose fields are being read
 
@@ -76,6 +77,7 @@ func New(services Services, opts Options) http.Handler {
 	s.recent.keep = opts.LinkMemory
 	s.guesses = newLimiters(guessEvery, guessBurst)
 	s.rooms = newRooms(connLimit(openFiles()))
+	s.making = make(chan struct{}, maxMaking)
 	s.unproved = make(chan struct{}, maxUnproved)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

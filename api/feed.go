@@ -81,7 +81,7 @@ func (s *server) storyFeed(w http.ResponseWriter, r *http.Request, id codestory.
 	show := s.newShow(story)
 	switch ending {
 	case feedXML:
-		return writePodcast(w, r, show.podcast())
+		return s.writePodcast(w, r, show.podcast())
 	case feedM3U8:
 		return writeFeed(w, r, feed.PlaylistType, feed.Playlist(show.title(), show.tracks()))
 	case feedChapters:
@@ -154,12 +154,12 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 			break
 		}
 	}
-	return writePodcast(w, r, podcast)
+	return s.writePodcast(w, r, podcast)
 }
 
-func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
+func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
 	var body bytes.Buffer
-	if err := p.Write(&body); err != nil {
+	if err := s.make(r.Context(), func() error { return p.Write(&body) }); err != nil {
 		return err
 	}
 	return writeFeed(w, r, feed.ContentType, body.Bytes())

@@ -92,7 +92,7 @@ func newRooms(conns int) *rooms {
 		return &room{size: max(4, conns/size), share: max(2, conns/share), taken: map[string]int{}}
 	}
 	return &rooms{
-		others: [kinds]*room{answers: divide(8, 32), streams: divide(2, 8), feeds: divide(64, 128)},
+		others: [kinds]*room{answers: divide(8, 32), streams: divide(2, 8), feeds: divide(64, 256)},
 		manage: [kinds]*room{answers: divide(16, 16), streams: divide(32, 32), feeds: divide(64, 64)},
 		asks:   newLimiters(askEvery, askBurst),
 	}

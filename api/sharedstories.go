@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -50,11 +49,5 @@ func (s *server) storyEvent(ctx context.Context, id codestory.StoryID) []byte {
 	if err != nil {
 		return nil
 	}
-	story = s.presented(story)
-	story.Files = nil
-	b, err := json.Marshal(story)
-	if err != nil {
-		panic(err) // our own shapes always encode
-	}
-	return b
+	return s.encodeListed(story)
 }

@@ -80,7 +80,11 @@ type listed struct {
 func (s *server) list(ctx context.Context, owner *string, cursor string) iter.Seq2[listed, error] {
 	return func(yield func(listed, error) bool) {
 		for more := true; more; {
-			page, err := s.lib.Stories(ctx, owner, 1, cursor)
+			var page codestory.StoryPage
+			err := s.make(ctx, func() (err error) {
+				page, err = s.lib.Stories(ctx, owner, 1, cursor)
+				return err
+			})
 			if err != nil {
 				yield(listed{}, err)
 				return
@@ -111,9 +115,7 @@ func (s *server) writeStories(w http.ResponseWriter, list iter.Seq2[listed, erro
 		if err != nil {
 			return err
 		}
-		story := s.presented(l.Story)
-		story.Files = nil
-		b := bytes.TrimSpace(encode(story))
+		b := s.encodeListed(l.Story)
 		if n > 0 && size+len(b) > maxPageBytes {
 			break
 		}
@@ -130,6 +132,13 @@ func (s *server) writeStories(w http.ResponseWriter, list iter.Seq2[listed, erro
 	}
 	_, _ = fmt.Fprintf(w, `%s],"next_cursor":%s}`+"\n", before, bytes.TrimSpace(encode(next)))
 	return nil
+}
+
+// encodeListed is the story as a list has it.
+func (s *server) encodeListed(story codestory.Story) []byte {
+	story = s.presented(story)
+	story.Files = nil
+	return bytes.TrimSpace(encode(story))
 }
 
 // story answers GET /api/storage/stories/{id}.
