@@ -37,6 +37,8 @@ type library struct {
 
 	mu        sync.Mutex
 	stories   map[codestory.StoryID]codestory.Story
+	listed    string              // what order is of
+	order     []codestory.StoryID // see newest
 	files     map[codestory.Path]file
 	down      bool           // the store does not answer
 	noLinks   bool           // the store makes no links
@@ -84,19 +86,7 @@ func (l *library) change(f func()) {
 
 func (l *library) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
 	defer l.enter("stories")()
-	type entry struct {
-		at time.Time
-		id codestory.StoryID
-	}
-	var all []entry
-	for id, s := range l.stories {
-		if owner == nil || s.UserID == *owner {
-			all = append(all, entry{s.CreatedAt, id})
-		}
-	}
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(b.at.Compare(a.at), strings.Compare(string(a.id), string(b.id)))
-	})
+	all := l.newest(owner)
 	from := 0
 	if cursor != "" {
 		var err error
@@ -105,13 +95,33 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 		}
 	}
 	var page codestory.StoryPage
-	for _, e := range all[from:min(from+limit, len(all))] {
-		page.Stories = append(page.Stories, l.stories[e.id])
+	for _, id := range all[from:min(from+limit, len(all))] {
+		page.Stories = append(page.Stories, l.stories[id])
 	}
 	if from+limit < len(all) {
 		page.NextCursor = new(strconv.Itoa(from + limit))
 	}
 	return page, nil
+}
+
+// newest lists the stories of the owner, the newest first. The list is kept while there are as many stories.
+func (l *library) newest(owner *string) []codestory.StoryID {
+	key := fmt.Sprint(owner == nil, len(l.stories))
+	if owner != nil {
+		key += *owner
+	}
+	if l.listed != key {
+		l.listed, l.order = key, nil
+		for id, s := range l.stories {
+			if owner == nil || s.UserID == *owner {
+				l.order = append(l.order, id)
+			}
+		}
+		slices.SortFunc(l.order, func(a, b codestory.StoryID) int {
+			return cmp.Or(l.stories[b].CreatedAt.Compare(l.stories[a].CreatedAt), strings.Compare(string(a), string(b)))
+		})
+	}
+	return l.order
 }
 
 func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
