@@ -1,15 +1,26 @@
 package codestory
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // MaxMetadataBytes is the largest metadata.json that is read for its fields. A larger one is uploaded as it is.
 const MaxMetadataBytes = 1 << 20
+
+// What is read of one, at most: it is sent to every listener whenever something of its story changes.
+const (
+	MaxChapters = 2000
+	maxTitle    = 256       // bytes
+	maxTitles   = 256 << 10 // of all chapters
+	maxAddress  = 2 << 10
+	maxText     = 16 << 10
+)
 
 // Metadata is what the daemon understands of a metadata.json. Every field is optional, and fields that it does not
 // know stay in the file, which is served and uploaded as it is.
@@ -73,7 +84,7 @@ func ParseMetadata(data []byte) (m Metadata, faults string, err error) {
 		to   any
 	}{
 		{"story_id", &m.StoryID}, {"title", &m.Title}, {"description", &m.Description},
-		{"language", &m.Language}, {"created_at", &m.CreatedAt}, {"source", &m.Source}, {"chapters", &m.Chapters},
+		{"language", &m.Language}, {"created_at", &m.CreatedAt}, {"source", &m.Source},
 	} {
 		if raw, ok := fields[f.name]; ok && json.Unmarshal(raw, f.to) != nil {
 			bad = append(bad, f.name)
@@ -82,10 +93,77 @@ func ParseMetadata(data []byte) (m Metadata, faults string, err error) {
 	if !m.readOwner(fields["user_id"]) {
 		bad = append(bad, "user_id")
 	}
-	if len(bad) > 0 {
-		faults = "metadata.json has what does not fit in: " + strings.Join(bad, ", ")
+	var said []string
+	if raw, ok := fields["chapters"]; ok {
+		var left int
+		if m.Chapters, left, err = parseChapters(raw); err != nil {
+			bad = append(bad, "chapters")
+		}
+		if left > 0 {
+			said = append(said, fmt.Sprintf("metadata.json has %d chapters: the first %d are read, and the other %d left out",
+				MaxChapters+left, MaxChapters, left))
+		}
 	}
-	return m, faults, nil
+	if len(bad) > 0 {
+		said = append(said, "metadata.json has what does not fit in: "+strings.Join(bad, ", "))
+	}
+	if long := m.cut(); long > 0 {
+		said = append(said, fmt.Sprintf("metadata.json has %d texts that are too long: only their beginning is read", long))
+	}
+	return m, strings.Join(said, "; "), nil
+}
+
+// parseChapters reads the first MaxChapters of a list, one after the other, and counts those that are left. An error says that
+// something in them does not fit.
+func parseChapters(raw json.RawMessage) (chapters []MetadataChapter, left int, err error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	switch token, err := dec.Token(); {
+	case err != nil:
+		return nil, 0, err
+	case token == nil: // null
+		return nil, 0, nil
+	case token != json.Delim('['):
+		return nil, 0, errors.New("chapters are not a list")
+	}
+	for dec.More() {
+		if len(chapters) == MaxChapters {
+			_ = dec.Decode(&struct{}{}) // keeps nothing; the syntax was checked before
+			left++
+			continue
+		}
+		var c MetadataChapter
+		if badField := dec.Decode(&c); badField != nil {
+			err = badField
+		}
+		chapters = append(chapters, c)
+	}
+	return chapters, left, err
+}
+
+// cut shortens the texts that are too long and counts them. Whose story it is stays as it is.
+func (m *Metadata) cut() (n int) {
+	shorten := func(s *string, most int) {
+		if len(*s) <= most {
+			return
+		}
+		for most > 0 && !utf8.RuneStart((*s)[most]) {
+			most--
+		}
+		*s = strings.Clone((*s)[:most])
+		n++
+	}
+	shorten(&m.Title, maxTitle)
+	shorten(&m.Description, maxText)
+	shorten(&m.Language, maxTitle)
+	shorten(&m.StoryID, maxTitle)
+	if m.Source != nil {
+		shorten(&m.Source.Repository, maxAddress)
+		shorten(&m.Source.Commit, maxAddress)
+	}
+	for i := range m.Chapters {
+		shorten(&m.Chapters[i].Title, min(maxTitle, maxTitles/len(m.Chapters)))
+	}
+	return n
 }
 
 // readOwner reads user_id, nil if it is absent, and reports whether it is of a type that it may have. A number counts as

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,9 +61,6 @@ func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	if r.ProtoMajor == 1 {
-		h.Set("Connection", "close") // the deadline of its writing does not do for other answers
-	}
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
@@ -147,11 +143,9 @@ func (l *listener) tell(batch codestory.EventBatch) {
 		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story()):
 			l.send(id, "upload", e.Upload)
 		case e.Story != "" && l.mayHear(e.Story):
-			story, err := l.s.lib.Story(l.r.Context(), e.Story)
-			if err == nil && l.caller.MayRead(story.Owner) { // which may be another by now
-				story = l.s.presented(story)
-				story.Files = nil
-				l.send(id, "story", story)
+			event := l.s.shared.of(e.ID, func() sharedStory { return l.s.storyEvent(l.r.Context(), e.Story) })
+			if event.data != nil && l.caller.MayRead(event.owner) && l.mayHear(e.Story) { // which may be another by now
+				l.sendEncoded(id, "story", event.data)
 			}
 		case e.Remote != nil && l.manages():
 			l.send(id, "remote", e.Remote)
@@ -205,19 +199,26 @@ func (l *listener) send(id, event string, data any) {
 	if err != nil {
 		panic(err) // our own shapes always encode
 	}
+	l.sendEncoded(id, event, b)
+}
+
+func (l *listener) sendEncoded(id, event string, data []byte) {
 	if id != "" {
 		id = "id: " + id + "\n"
 	}
-	l.write(fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, event, b))
+	l.write(id + "event: " + event + "\ndata: ")
+	l.writeBytes(data)
+	l.write("\n\n")
 }
 
-func (l *listener) write(text string) {
+func (l *listener) write(text string) { l.writeBytes([]byte(text)) }
+
+func (l *listener) writeBytes(b []byte) {
 	if l.err != nil {
 		return
 	}
-	// A writer without deadlines, as in tests, has no slow reader either.
-	_ = l.conn.SetWriteDeadline(time.Now().Add(listenerPatience))
-	_, l.err = l.w.Write([]byte(text))
+	extend(l.w, listenerPatience)
+	_, l.err = l.w.Write(b)
 	l.sent = time.Now()
 }
 

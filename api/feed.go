@@ -58,7 +58,9 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 		if !ok {
 			return errLinkInvalid
 		}
-		return s.libraryFeed(w, r, user, q.Get("cursor"))
+		return s.rooms.serve(r, libraryClient(user), feeds, func(r *http.Request) error {
+			return s.libraryFeed(w, r, user, q.Get("cursor"))
+		})
 	}
 	name, ending, _ := strings.Cut(file, ".")
 	id, err := codestory.ParseStoryID(name)
@@ -68,6 +70,11 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	if err := s.openedBy(r.Context(), id, q["k"]); err != nil {
 		return err
 	}
+	return s.rooms.serve(r, storyClient(id), feeds, func(r *http.Request) error { return s.storyFeed(w, r, id, "."+ending, q) })
+}
+
+// storyFeed answers with one of the story's files below /feed/.
+func (s *server) storyFeed(w http.ResponseWriter, r *http.Request, id codestory.StoryID, ending string, q url.Values) error {
 	story, err := s.wholeStoryOf(r.Context(), id)
 	if err != nil {
 		return err
@@ -76,9 +83,9 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 		return err
 	}
 	show := s.newShow(story)
-	switch "." + ending {
+	switch ending {
 	case feedXML:
-		return writePodcast(w, r, show.podcast())
+		return s.writePodcast(w, r, show.podcast())
 	case feedM3U8:
 		return writeFeed(w, r, feed.PlaylistType, feed.Playlist(show.title(), show.tracks()))
 	case feedChapters:
@@ -122,8 +129,11 @@ func (s *server) wholeStoryOf(ctx context.Context, id codestory.StoryID) (codest
 	return s.lib.Story(ctx, id)
 }
 
-// maxLibrary is how many stories are in one file of a library's feed. Those before them are in the next.
-const maxLibrary = 1000
+// What is in one file of a library's feed, at most, but for the last story's chapters. Those before them are in the next.
+const (
+	maxLibrary         = 1000 // stories
+	maxLibraryEpisodes = 1000
+)
 
 // libraryFeed answers with the stories of one user, the newest first, one episode for each.
 func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, cursor string) error {
@@ -134,32 +144,26 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 	if user != "" {
 		podcast.Title += ": " + user
 	}
-	for stories := 0; stories < maxLibrary; {
-		page, err := s.lib.Stories(r.Context(), &user, min(maxStories, maxLibrary-stories), cursor)
+	stories := 0
+	for l, err := range s.list(r.Context(), &user, cursor) {
 		if err != nil {
 			return err
 		}
-		stories += len(page.Stories)
-		for _, story := range page.Stories {
-			if !story.Owner.Is(user) { // since it was listed
-				continue
-			}
-			show := s.newShow(story)
-			podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
-			podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
+		show := s.newShow(l.Story)
+		podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
+		podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
+		stories++
+		if l.next != nil && (stories == maxLibrary || len(podcast.Episodes) >= maxLibraryEpisodes) {
+			podcast.Next = s.libraryURL(user, *l.next)
+			break
 		}
-		if page.NextCursor == nil {
-			return writePodcast(w, r, podcast)
-		}
-		cursor = *page.NextCursor
 	}
-	podcast.Next = s.libraryURL(user, cursor)
-	return writePodcast(w, r, podcast)
+	return s.writePodcast(w, r, podcast)
 }
 
-func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
+func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
 	var body bytes.Buffer
-	if err := p.Write(&body); err != nil {
+	if err := s.make(r.Context(), func() error { return p.Write(&body) }); err != nil {
 		return err
 	}
 	return writeFeed(w, r, feed.ContentType, body.Bytes())

@@ -11,7 +11,7 @@ import (
 // Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
 // such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
 type Library interface {
-	// Stories lists stories with their files, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
+	// Stories lists stories with their files, newest first, and holds all of them. With owner nil it lists everybody's. cursor is "" or the NextCursor of
 	// the page before; one that was not made here is codestory.ErrCursor.
 	Stories(ctx context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error)
 	// Owner is whose the story is. If nobody knows, it may ask the store.

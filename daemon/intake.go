@@ -67,6 +67,7 @@ func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
 	defer in.d.reading.Unlock()
 	batch, readOnly := make([]queue.Change, 0, len(changes)), []queue.Change(nil)
 	var unread error
+	read := int64(0) // bytes of metadata in the batch
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: in.readOnly(c)}
 		in.d.twins.note(in.d.tree, c.Name, c.Version)
@@ -97,11 +98,29 @@ func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
 		} else {
 			batch = append(batch, change)
 		}
+		if change.Metadata != nil {
+			read += c.Version.Size
+		}
+		if read > maxMetadataRead {
+			if err := in.enqueue(ctx, batch); err != nil {
+				return errors.Join(err, unread)
+			}
+			batch, read = nil, 0
+		}
 	}
 	batch = append(batch, readOnly...) // which counts once the story is known
+	return errors.Join(in.enqueue(ctx, batch), unread)
+}
+
+// maxMetadataRead is how many bytes of metadata.json files are read before what they say is enqueued: a scan may find
+// thousands of them at once.
+const maxMetadataRead = 4 << 20
+
+func (in intake) enqueue(ctx context.Context, batch []queue.Change) error {
 	if err := in.d.queue.Enqueue(batch); err != nil {
-		return errors.Join(err, unread)
+		return err
 	}
+	var unread error
 	for _, c := range batch {
 		unread = errors.Join(unread, in.enqueued(ctx, c))
 	}

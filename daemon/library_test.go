@@ -61,8 +61,8 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 				t.Errorf("a story that is nowhere: %v", err)
 			}
 		}
-		if n := store.count("stat"); n != 2 {
-			t.Errorf("the store was asked %d times for the metadata and the audio", n)
+		if stats, lists := store.count("stat"), store.count("list"); stats != 0 || lists != 1 {
+			t.Errorf("the store was asked %d times for a file and %d times for a list", stats, lists)
 		}
 		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
 		store.store(codestory.StoryAudioPath(router).Key(), "audio")

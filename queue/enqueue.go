@@ -108,6 +108,9 @@ func (ch *change) enqueue(c Change, now time.Time) error {
 	if err := ch.put(c.Path, old, had, next); err != nil {
 		return err
 	}
+	if err := ch.noteOdd(c.Path, c.Note != ""); err != nil {
+		return err
+	}
 	return ch.noteStory(codestory.Path(c.Path).Story(), c.Metadata, now)
 }
 
