@@ -29,7 +29,7 @@ var arrows = map[string]allowed{
 		tests: []string{"api/client"},
 	},
 	"queue": {
-		code:  []string{".", "internal/atomicfile"},
+		code:  []string{".", "internal/atomicfile", "internal/disk"},
 		tests: []string{"queue/queuetest"},
 	},
 	"queue/queuetest": {code: []string{".", "queue"}},
@@ -52,11 +52,13 @@ var arrows = map[string]allowed{
 	"api/client":                {code: []string{".", "api"}},
 	"api/feed":                  {},
 	"daemon": {
-		code:  []string{".", "daemon/audio", "daemon/watch", "internal/problem", "queue", "remote"},
+		code: []string{".", "daemon/audio", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem", "queue",
+			"remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
 	},
 	"daemon/access":       {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"internal/atomicfile": {code: []string{"."}},
+	"internal/disk":       {},
 	"internal/problem":    {code: []string{"."}},
 	"daemon/jwt":          {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"daemon/audio":        {code: []string{"."}},

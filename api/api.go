@@ -57,7 +57,7 @@ type server struct {
 	version  string
 	guesses  guesses
 	recent   recentLinks
-	unproved chan struct{} // holds a token for each form whose fields are being read
+	unproved unproved
 
 	description func() json.RawMessage // of the API
 
@@ -72,7 +72,6 @@ func New(services Services, opts Options) http.Handler {
 		log: opts.Logger, version: opts.Version,
 	}
 	s.recent.keep = opts.LinkMemory
-	s.unproved = make(chan struct{}, maxUnproved)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

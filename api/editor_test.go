@@ -47,7 +47,7 @@ func (e *editor) SignForm(_ context.Context, path codestory.Path, lifetime time.
 	return "http://store/bucket", e.forms, time.Now().Add(lifetime / 2), nil
 }
 
-func (e *editor) Receive(_ context.Context, path codestory.Path, r io.Reader) error {
+func (e *editor) Receive(_ context.Context, path codestory.Path, _ time.Time, r io.Reader) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -71,6 +72,8 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
+	receiving sync.Map // of codestory.Path: for which a form brings a file
+
 	database databaseTrouble
 	empty    emptyDir
 
@@ -98,6 +101,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	if d.problems == nil {
 		d.problems = func() []codestory.Problem { return nil }
 	}
+	removeSpooled(d.spool)
 	opts.Watch.Logger = log.With("component", "watch")
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)
 	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
