@@ -48,8 +48,11 @@ func (e *editor) SignForm(_ context.Context, path codestory.Path, lifetime time.
 }
 
 func (e *editor) Receive(_ context.Context, path codestory.Path, _ time.Time, r io.Reader) error {
-	data, err := io.ReadAll(r)
+	data, err := io.ReadAll(io.LimitReader(r, 1<<20)) // of a large one the rest is only counted
 	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
 		return err
 	}
 	defer e.lib.enter("receive %s", path)()

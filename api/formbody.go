@@ -82,22 +82,26 @@ type formFile struct {
 	parts *multipart.Reader
 	body  *formBody
 	n     int64
+	err   error // what reading ended with
 }
 
 func (f *formFile) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
 	n, err := f.file.Read(p)
 	f.n += int64(n)
 	switch {
 	case f.n > codestory.MaxFormBytes:
-		return n, errFormLarge
+		f.err = errFormLarge
 	case err == io.EOF && f.n == 0:
-		return n, errFormEmpty
+		f.err = errFormEmpty
 	case err == io.EOF:
-		return n, f.finish()
+		f.err = f.finish()
 	case err != nil:
-		return n, f.broken()
+		f.err = f.broken()
 	}
-	return n, nil
+	return n, f.err
 }
 
 // finish reads what follows the file: at most a few fields, as that of a page's button. It returns io.EOF if no other
