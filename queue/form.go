@@ -115,12 +115,13 @@ func (q *Queue) Received(path codestory.Path, expires time.Time, object Stored) 
 	})
 }
 
+// useForm notes that the form of the path that expires then has brought its file.
 func (ch *change) useForm(path string, expires, now time.Time) error {
 	f, err := getForm(ch.tx, path)
 	if err != nil {
 		return err
 	}
-	if f.destination != ch.destination {
+	if f.destination != ch.destination { // it was signed before the database was begun anew, or for another store
 		f.destination, f.until = ch.destination, expires.UnixNano()
 	}
 	f.used = slices.DeleteFunc(f.used, func(used int64) bool { return used < now.Add(-usedFor).UnixNano() })
