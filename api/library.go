@@ -91,8 +91,11 @@ type Editor interface {
 	// to the path. It returns its true end. codestory.ErrNoForms means that the store takes none: what is posted to the
 	// API goes to Receive.
 	SignForm(ctx context.Context, path codestory.Path, lifetime time.Duration) (url string, fields map[string]string, expires time.Time, err error)
-	// Receive stores all that r holds at the path, or nothing where reading it fails: that error is returned as it is.
-	Receive(ctx context.Context, path codestory.Path, r io.Reader) error
+	// Receive stores all that r holds at the path, or nothing if reading fails: it returns that error as it is. The form
+	// that brings it is known by when it expires, and good for one file: after that the error is codestory.ErrFormUsed.
+	// While another file is received for the path it is codestory.ErrFormBusy, and nothing is read. codestory.ErrDiskFull
+	// means that the file would leave too little room on the disk.
+	Receive(ctx context.Context, path codestory.Path, expires time.Time, r io.Reader) error
 }
 
 // Monitor says how the daemon is.

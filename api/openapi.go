@@ -112,7 +112,7 @@ var operations = []operation{
 	{method: "GET", path: "/feed/library.xml", route: feedRoute, id: "libraryFeed", summary: "All the stories of one user as a podcast.",
 		params: []string{"k", "cursor"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{400, 403, 503}},
 	{method: "POST", path: formRoute + "{id}/{path}", route: formRoute + "*path", id: "upload", summary: "Take the file of a form that the daemon signed.",
-		answers: noContent, problems: []int{400, 403, 413, 503}},
+		answers: noContent, problems: []int{400, 403, 408, 409, 413, 503, 507}},
 
 	{method: "GET", path: "/api/queue", right: rightManage, id: "queue", summary: "What waits, and why.",
 		params: []string{"state", "limit", "cursor"}, answers: ok(codestory.QueuePage{}), problems: []int{400, 401, 403}},

@@ -128,6 +128,8 @@ type pipes struct {
 	closed chan struct{}
 }
 
+func newPipes() pipes { return pipes{make(chan net.Conn), make(chan struct{})} }
+
 func (p pipes) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.conns:
@@ -147,7 +149,7 @@ func TestUnreadStreamEnds(t *testing.T) {
 		w := newFakes(t, api.Options{})
 		data := bytes.Repeat([]byte("unread "), 300<<10)
 		w.lib.files[codestory.StoryAudioPath(aliceStory)] = file{data: data, local: true}
-		srv, listener := api.NewServer(w.handler), pipes{make(chan net.Conn), make(chan struct{})}
+		srv, listener := api.NewServer(w.handler), newPipes()
 		done := make(chan error, 1)
 		go func() { done <- srv.Serve(listener) }()
 		t.Cleanup(func() {

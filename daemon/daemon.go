@@ -73,10 +73,11 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
-	reading  sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
-	settled  map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
-	swept    questions                               // for the metadata.json of stories without an owner
-	reported *problem.Set
+	reading   sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
+	settled   map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
+	swept     questions                               // for the metadata.json of stories without an owner
+	reported  *problem.Set
+	receiving sync.Map // of codestory.Path: for which a form brings a file
 
 	database databaseTrouble
 	empty    emptyDir
@@ -106,6 +107,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		d.problems = func() []codestory.Problem { return nil }
 	}
 	d.swept.keep = sweepOwnerEvery
+	removeSpooled(d.spool)
 	opts.Watch.Logger = log.With("component", "watch")
 	if opts.Watch.Problems == nil {
 		opts.Watch.Problems = problem.NewSet(opts.Watch.Logger)
