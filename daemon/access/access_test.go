@@ -191,7 +191,8 @@ func TestLibraryKeys(t *testing.T) {
 			t.Errorf("%q opens the library of %q", forged, user)
 		}
 	}
-	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a"), " " + key} {
+	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a"), " " + key,
+		key + "\n", "\r\n" + key, key[:5] + "\n" + key[5:], key[:5] + "\r" + key[5:]} {
 		if _, ok := a.LibraryUser(bad); ok {
 			t.Errorf("%q opens a library", bad)
 		}

@@ -7,6 +7,8 @@ package jwt
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +57,9 @@ func (v *Verifier) Subject(ctx context.Context, token string) (user string, err 
 	if len(token) > maxToken {
 		return "", fmt.Errorf("it has more than %d bytes", maxToken)
 	}
+	if err := checkForm(token); err != nil {
+		return "", err
+	}
 	signed, err := josejwt.ParseSigned(token, algorithms)
 	if err != nil {
 		return "", err
@@ -86,6 +91,27 @@ func (v *Verifier) Subject(ctx context.Context, token string) (user string, err 
 		return "", errors.New("it names no user (sub)")
 	}
 	return claims.Subject, nil
+}
+
+// checkForm refuses other spellings of a token, since decoders skip line breaks and ignore the last bits of a text, and
+// critical extensions: none is known here, and an empty list of them is forbidden (RFC 7515).
+func checkForm(token string) error {
+	parts := strings.Split(token, ".")
+	for _, part := range parts {
+		b, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(b) != part || len(parts) != 3 {
+			return errors.New("expected three base64url texts joined by dots")
+		}
+	}
+	var header map[string]json.RawMessage
+	text, _ := base64.RawURLEncoding.DecodeString(parts[0])
+	if err := json.Unmarshal(text, &header); err != nil {
+		return fmt.Errorf("its header does not parse: %w", err)
+	}
+	if _, ok := header["crit"]; ok {
+		return errors.New("it names critical extensions (crit), of which none is known here")
+	}
+	return nil
 }
 
 // Run keeps the keys fresh until ctx ends. Without it they are read when a token comes.

@@ -201,7 +201,7 @@ func TestInvalidTokens(t *testing.T) {
 	for name, token := range map[string]string{
 		"empty": "", "dots": "..", "one part": head, "text": "a.b.c",
 		"no signature": head + "." + payload + ".", "signature cut": good[:len(good)-2], "more parts": good + ".x",
-		"a space": good + " ", "padding": good + "=",
+		"a space": good + " ", "padding": good + "=", "a line break": good + "\n", "a line break inside": good[:9] + "\r\n" + good[9:],
 		"other payload":            head + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve"}`)) + "." + signature,
 		"other service, same id":   other.sign(rs, valid(nil)),
 		"none":                     s.unsigned(claims{"alg": "none", "kid": "r"}, valid(nil)) + ".",
@@ -225,6 +225,8 @@ func TestInvalidTokens(t *testing.T) {
 		"no key id, two fit":       s.sign(claims{"alg": "EdDSA"}, valid(nil)),
 		"brings its own key":       other.sign(claims{"alg": "RS256", "jwk": json.RawMessage(text)}, valid(nil)),
 		"critical extension":       header(claims{"crit": []string{"exp"}, "exp": 1}),
+		"empty critical list":      header(claims{"crit": []string{}}),
+		"critical null":            header(claims{"crit": nil}),
 		"expired":                  with(claims{"exp": time.Now().Add(-time.Minute).Unix()}),
 		"no end":                   with(claims{"exp": nil}),
 		"end is null":              s.sign(rs, `{"iss":"`+issuer+`","aud":"`+audience+`","sub":"ada","exp":null}`),

@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -164,10 +165,13 @@ func (k *keyring) refresh(ctx context.Context) error {
 		return nil
 	}
 	if k.trouble == nil {
-		k.log.Warn("those keys of JWTs that are known stay in force", "err", err)
+		k.log.Warn("the keys of JWTs cannot be replaced", "err", err)
 		k.trouble = &codestory.Problem{Code: "jwt_keys", Since: time.Now().Round(0)}
 	}
 	k.trouble.Message = err.Error()
+	if errors.Is(err, errNoKeys) { // the service took all of them back
+		k.keys, k.read = nil, time.Now()
+	}
 	return err
 }
 

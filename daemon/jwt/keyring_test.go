@@ -45,6 +45,12 @@ func (p *publisher) publish(ids ...string) {
 	p.set, p.err = b, nil
 }
 
+func (p *publisher) answer(set string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set, p.err = []byte(set), nil
+}
+
 func (p *publisher) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,6 +143,37 @@ func TestKeysOutliveAServiceThatFails(t *testing.T) {
 		}
 		stop()
 		running.Wait()
+	})
+}
+
+// A service that publishes a set without keys has taken them back. What is no set says nothing about them.
+func TestEmptiedSetEndsTheKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, k := newPublisher(t)
+		p.publish("a")
+		if !finds(k, "a") {
+			t.Fatal("no key")
+		}
+		for _, unreadable := range []string{"", "{}", "[]", "null", `{"keys":null}`, `{"keys":{}}`, `{"error":"try later"}`} {
+			p.answer(unreadable)
+			time.Sleep(refreshAfter)
+			if !finds(k, "a") || len(k.problems()) != 1 {
+				t.Errorf("after %q: the key is in force %t, problems %v", unreadable, finds(k, "a"), k.problems())
+			}
+		}
+		for _, empty := range []string{`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"a"}]}`} {
+			p.publish("a")
+			time.Sleep(refreshAfter)
+			if !finds(k, "a") || len(k.problems()) != 0 {
+				t.Fatalf("published again: problems %v", k.problems())
+			}
+			p.answer(empty)
+			time.Sleep(refreshAfter)
+			if finds(k, "a") || len(k.problems()) != 1 {
+				t.Errorf("after %q: the key is in force %t, problems %v", empty, finds(k, "a"), k.problems())
+			}
+		}
 	})
 }
 

@@ -24,14 +24,20 @@ type key struct {
 	public    any
 }
 
-// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks; a set with none left is an error,
-// and so is one with a private key in it, which has no business there.
+// errNoKeys: a set was read, and nobody's tokens can be verified by it.
+var errNoKeys = fmt.Errorf("it has no public key that signs with one of %s: until it has, no JWT lets anybody in", algorithms)
+
+// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks; a set with none left is errNoKeys.
+// One with a private key in it is an error: it has no business there.
 func parseKeys(set []byte) (keys []key, err error) {
 	var raw struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &raw); err != nil {
 		return nil, fmt.Errorf("it is no JWK set: %w", err)
+	}
+	if raw.Keys == nil {
+		return nil, errors.New("it is no JWK set: it has no list of keys")
 	}
 	if len(raw.Keys) > maxKeys {
 		return nil, fmt.Errorf("it has more than %d keys", maxKeys)
@@ -52,7 +58,7 @@ func parseKeys(set []byte) (keys []key, err error) {
 		keys = append(keys, key{id: found.KeyID, algorithm: algorithm, public: found.Key})
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("it has no public key that signs with one of %s", algorithms)
+		return nil, errNoKeys
 	}
 	return keys, nil
 }
