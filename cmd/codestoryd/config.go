@@ -204,7 +204,7 @@ func (p *program) configCommand() *cobra.Command {
 			}
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, s := range settings {
-				fmt.Fprintf(table, "%s\t%s\t%s\n", s.name(), shown(s, v[s.name()]), v[s.name()].source)
+				fmt.Fprintf(table, "%s\t%s\t%s\n", s.name(), visible(shown(s, v[s.name()])), v[s.name()].source)
 			}
 			if err := table.Flush(); err != nil {
 				return err

@@ -86,7 +86,7 @@ func (p *program) run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(p.stderr, "codestoryd: "+oneLine(err.Error()))
+	fmt.Fprintln(p.stderr, "codestoryd: "+visible(oneLine(err.Error())))
 	switch {
 	case errors.Is(err, errNotRunning), errors.Is(err, client.ErrNotRunning):
 		return exitNotRunning

@@ -115,7 +115,7 @@ const linkMemory = 50 * time.Millisecond
 func (p *program) logger(c config) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.logLevel}
 	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(p.stderr, opts))
+		return slog.New(slog.NewJSONHandler(jsonWriter{p.stderr}, opts))
 	}
 	return slog.New(slog.NewTextHandler(p.stderr, opts))
 }

@@ -150,6 +150,17 @@ func TestKeysAreReplaced(t *testing.T) {
 			t.Error("others' keys changed")
 		}
 	}
+	before := [...]string{a.PlayKey(story), a.PlayKey(other), a.LibraryKey("ada")}
+	beside := [...]string{a.PlayKey("c"), a.LibraryKey("bob")}
+	if err := a.ReplaceKeys("ada", []codestory.StoryID{story, other}); err != nil {
+		t.Fatal(err)
+	}
+	if before[0] == a.PlayKey(story) || before[1] == a.PlayKey(other) || before[2] == a.LibraryKey("ada") {
+		t.Error("a KEY of the user was not replaced")
+	}
+	if beside != [...]string{a.PlayKey("c"), a.LibraryKey("bob")} {
+		t.Error("a KEY of another user was replaced")
+	}
 	key, library := a.PlayKey(story), a.LibraryKey("ada")
 	a = open(t, dir)
 	if a.PlayKey(story) != key || a.LibraryKey("ada") != library {

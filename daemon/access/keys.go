@@ -92,6 +92,17 @@ func (a *Access) RotateLibraryKey(user string) error {
 	return a.replaceKey(func(r *replacedKeys) { r.Libraries[user] = newSecret() })
 }
 
+// ReplaceKeys replaces the KEY of the user's library and those of the stories, which should be all of that user's, in one
+// step.
+func (a *Access) ReplaceKeys(user string, stories []codestory.StoryID) error {
+	return a.replaceKey(func(r *replacedKeys) {
+		r.Libraries[user] = newSecret()
+		for _, id := range stories {
+			r.Stories[id] = newSecret()
+		}
+	})
+}
+
 // replaceKey changes the file, and then the keys in force.
 func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 	a.keys.mu.Lock()
