@@ -62,7 +62,7 @@ func TestTokens(t *testing.T) {
 // With keys=1 every KEY of the token's user is replaced, and no other; without, all go on.
 func TestRemovedTokensKeys(t *testing.T) {
 	t.Parallel()
-	w := newFakes(t, api.Options{})
+	w := newWorld(t)
 	keys := func() (alice, others string) {
 		return w.access.PlayKey(aliceStory) + w.access.LibraryKey("alice"), w.access.PlayKey(homeStory) + w.access.LibraryKey("")
 	}
