@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -129,7 +128,7 @@ func check(v values) (c config, err error) {
 
 func parseRemote(s string) (remoteName, error) {
 	if rest, ok := strings.CutPrefix(s, "rclone:"); ok {
-		if name, _, ok := strings.Cut(rest, ":"); !ok || name == "" {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(rest, ":"), ":"); !ok || name == "" {
 			return remoteName{}, fmt.Errorf("use rclone:NAME:PATH, with a NAME that `rclone listremotes` prints")
 		}
 		return remoteName{kind: "rclone", rclone: rest}, nil
@@ -212,39 +211,5 @@ func (p *program) configCommand() *cobra.Command {
 			_, err = check(v)
 			return err
 		},
-	}
-}
-
-// shown is the value for people.
-func shown(s setting, v value) string {
-	switch {
-	case len(v.items) == 0:
-		return cmp.Or(s.unset, "-")
-	case s.secret:
-		return "(hidden)"
-	case strings.HasSuffix(s.env, "_PROXY"): // a URL that may lack its scheme
-		if item := v.items[0]; strings.Contains(item, "@") && !strings.Contains(item, "://") {
-			return "(hidden)"
-		}
-	}
-	items := make([]string, len(v.items))
-	for i, item := range v.items {
-		items[i] = withoutSecrets(item)
-	}
-	return strings.Join(items, ", ")
-}
-
-// withoutSecrets hides what may be a password within a value.
-func withoutSecrets(item string) string {
-	switch {
-	case strings.Contains(item, "://"):
-		if u, err := url.Parse(item); err == nil {
-			return u.Redacted()
-		}
-		return "(hidden)"
-	case strings.HasPrefix(item, "rclone:") && strings.ContainsAny(item, ",="):
-		return "rclone:(hidden)" // a connection string, which may hold a password
-	default:
-		return item
 	}
 }

@@ -66,7 +66,7 @@ func parseOrigins(items []string) (origins []string, err error) {
 	for _, item := range items {
 		origin, err := api.ParseOrigin(item)
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", item, err)
+			return nil, fmt.Errorf("%q: %w", withoutSecrets(item, true), err)
 		}
 		origins = append(origins, origin)
 	}

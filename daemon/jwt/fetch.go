@@ -18,14 +18,14 @@ const (
 
 // newFetch gets a JWK set from a URL. What came over a line that others can write to is worth nothing, so it is https,
 // or does not leave this machine.
-func newFetch(place string) (func(context.Context) ([]byte, error), error) {
+func newFetch(place string) (fetch func(context.Context) ([]byte, error), shown string, err error) {
 	u, err := url.Parse(place)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return nil, errors.New("use https:// and an address without user or fragment, or a file")
+		return nil, "", errors.New("use https:// and an address without user or fragment, or a file")
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	case u.Scheme != "https":
-		return nil, errors.New("use https://: whoever is on the way of an answer to http:// could let anybody in")
+		return nil, "", errors.New("use https://: whoever is on the way of an answer to http:// could let anybody in")
 	}
 	client := &http.Client{
 		Timeout: fetchTimeout,
@@ -55,7 +55,7 @@ func newFetch(place string) (func(context.Context) ([]byte, error), error) {
 			return nil, fmt.Errorf("it has more than %d bytes", maxSet)
 		}
 		return set, err
-	}, nil
+	}, u.Scheme + "://" + u.Host + u.EscapedPath(), nil
 }
 
 func isLoopback(host string) bool {

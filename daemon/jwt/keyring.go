@@ -32,7 +32,7 @@ const (
 // keyring is the keys of a service, as fresh as need be. Keys that could not be read again go on counting, so that a
 // service which does not answer locks nobody out.
 type keyring struct {
-	place   string
+	place   string // for people: of a URL without its query, which may hold a secret
 	fetch   func(context.Context) ([]byte, error)
 	changed func() bool // reports whether a file has to be read again; nil where the keys are at a URL
 	log     *slog.Logger
@@ -51,7 +51,7 @@ func newKeyring(place string, log *slog.Logger) (*keyring, error) {
 	k := &keyring{place: place, log: log, reading: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting)}
 	if strings.Contains(place, "://") {
 		var err error
-		k.fetch, err = newFetch(place)
+		k.fetch, k.place, err = newFetch(place)
 		return k, err
 	}
 	path, err := filepath.Abs(place)

@@ -34,7 +34,8 @@ type Store struct {
 	remote   string // as rclone takes it: NAME:PATH
 	endpoint string // the same for people and for the index
 	limiter  *remote.Limiter
-	base     context.Context // carries rclone's settings
+	base     context.Context   // carries rclone's settings
+	hiding   *strings.Replacer // of secrets in rclone's messages
 
 	turn chan struct{} // holds one token: whoever has it may look at, and make, conn
 	conn *connection   // nil until the remote has answered
@@ -64,7 +65,7 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	setUp(opts.Logger)
+	setUp(nil) // until it is known what its messages must not show
 	if err := loadConfig(); err != nil {
 		return nil, err
 	}
@@ -77,9 +78,12 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	}
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
-	return &Store{
-		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), turn: turn,
-	}, nil
+	s := &Store{
+		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), turn: turn, hiding: hiding(name),
+	}
+	process.hiding.Store(s.hiding)
+	setUp(opts.Logger)
+	return s, nil
 }
 
 // endpoint names the remote. Parameters, as in NAME,url='…':PATH, may be secret, and may make it another remote.
@@ -95,10 +99,13 @@ func endpoint(parsed fspath.Parsed) string {
 // notARemote is the error for a name that cannot be one, because of err or because it is a path.
 func notARemote(name string, err error) error {
 	if err == nil {
-		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH", name)
+		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH", Redacted(name))
 	}
-	return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
+	return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", Redacted(name), err)
 }
+
+// deepest is how many remotes may stand for another. One that stands for itself is told of by rclone, when it connects.
+const deepest = 8
 
 // known returns nil where rclone has the remote, and those that it stands for, and a backend for each.
 func known(name string, depth int) error {
@@ -122,11 +129,10 @@ func known(name string, depth int) error {
 		return fmt.Errorf("the remote %s is of a type that this program has no backend for: %sbuild it with -tags rclone_all: %w",
 			section, instead, err)
 	}
-	const deepest = 8 // a remote that stands for itself is told of by rclone, when it connects
 	inner, ok := fs.ConfigMap(info.Prefix, info.Options, section, params).Get("remote")
 	if ok && inner != "" && depth < deepest {
 		if err := known(inner, depth+1); err != nil {
-			return fmt.Errorf("%s stands for %s: %w", section, inner, err)
+			return fmt.Errorf("%s stands for %s: %w", section, Redacted(inner), err)
 		}
 	}
 	return nil
@@ -135,7 +141,7 @@ func known(name string, depth int) error {
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return remote.Info{Kind: "rclone", Endpoint: s.endpoint} }
 
-func (s *Store) classify(err error) error { return classify(s.endpoint, err) }
+func (s *Store) classify(err error) error { return classify(s.endpoint, s.hide(err)) }
 
 // connect returns the remote, connecting where that has not been done.
 func (s *Store) connect(ctx context.Context) (*connection, error) {
@@ -171,7 +177,7 @@ func (s *Store) connect(ctx context.Context) (*connection, error) {
 // classes do not know is most often a remote that was never set up to its end, which only rclone's own words tell.
 func (s *Store) refused(err error) error {
 	if errors.Is(err, fs.ErrorIsFile) {
-		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", err)
+		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", s.hide(err))
 	}
 	err = s.classify(err)
 	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
