@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,4 +78,108 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	if len(secrets) < 8 || !strings.Contains(text, "msg=") {
 		t.Errorf("%d secrets were held against a log of %d bytes", len(secrets), len(text))
 	}
+}
+
+// planted is the daemon with secrets in its settings. Each secret has a text of its own that begins with "hush".
+type planted struct {
+	env   []string
+	args  []string          // of run and config
+	files map[string]string // in the data directory, before it starts
+}
+
+const (
+	nowhere = "http://127.0.0.1:1"
+	longOne = "hushToken0123456789abcdefghijklmnopqrstuvwxyz"
+)
+
+var plants = map[string]planted{
+	"keys of S3": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_ACCESS_KEY_ID=key",
+		"AWS_SECRET_ACCESS_KEY=hushSecret", "AWS_SESSION_TOKEN=hushSession"}},
+	"user in an endpoint": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=http://hushUser:hushPass@127.0.0.1:1"}},
+	"password that ends the host": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=http://hushUser#hushPass@127.0.0.1:1",
+		"S3_PUBLIC_ENDPOINT_URL=http://hushUser:hush/Pass@127.0.0.1:1"}},
+	"query of an endpoint": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "S3_PUBLIC_ENDPOINT_URL=" + nowhere + "?hushQuery",
+		"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=hushSecret"}},
+	"proxy": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=http://s3.example", "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=hushSecret",
+		"HTTP_PROXY=http://hushUser:hushPass@127.0.0.1:1/?hushQuery", "HTTPS_PROXY=hushUser:hushPass@127.0.0.1:1"}},
+	"profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=profile"},
+		files: map[string]string{"profile": "[mine]\naws_access_key_id = key\naws_secret_access_key = hushSecret\naws_session_token = hushSession\n"}},
+	"broken profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=profile"},
+		files: map[string]string{"profile": "[mine]\naws_access_key_id = key\naws_secret_access_key : hushSecret\nhushLine\n[mine\nhushSession"}},
+	"query of the JWK set": {args: []string{"--jwt-jwks", nowhere + "/jwks?code=hushQuery", "--jwt-issuer", "https://id.example", "--jwt-audience", "x"}},
+	"user in the JWK set":  {args: []string{"--jwt-jwks", "https://hushUser:hushPass@id.example/jwks", "--jwt-issuer", "https://id.example", "--jwt-audience", "x"}},
+	"public URL":           {args: []string{"--public-url", "https://hushUser:hushPass@radio.example/?hushQuery"}},
+	"origin":               {args: []string{"--allow-origin", "https://hushUser:hushPass@radio.example"}},
+	"rclone, quoted": {env: []string{"RCLONE_CONFIG_X_TYPE=webdav"},
+		args: []string{"--remote", `rclone:x,url="http://hushUser:hushPass@127.0.0.1:1/?token=hushQuery",pass=hushObscured,bearer_token='hush''Quote':path`}},
+	"rclone, unquoted":       {args: []string{"--remote", `rclone::webdav,vendor=other,bearer_token=hushBearer,headers=Cookie,hushCookie=hushValue:path`}},
+	"rclone, on the fly":     {args: []string{"--remote", `rclone::sftp,host=127.0.0.1,port=1,user=me,pass=hushPass,key_pem="hush\nKey":path`}},
+	"rclone, backslashed":    {args: []string{"--remote", `rclone:x\,pass=hushPass:path`}},
+	"rclone, unterminated":   {args: []string{"--remote", `rclone:x,pass="hushPass:path`}},
+	"rclone, no such remote": {args: []string{"--remote", `rclone:x,pass=hushPass,url="http://hushHost":path`}},
+	"rclone, environment": {env: []string{"RCLONE_CONFIG_X_TYPE=webdav", "RCLONE_CONFIG_X_URL=http://hushUser:hushPass@127.0.0.1:1/?hushQuery",
+		"RCLONE_CONFIG_X_BEARER_TOKEN=hushBearer", "RCLONE_CONFIG_X_PASS=hushObscured"}, args: []string{"--remote", "rclone:x:path"}},
+	"rclone, file": {env: []string{"RCLONE_CONFIG=rclone.conf"}, args: []string{"--remote", "rclone:y:path"},
+		files: map[string]string{"rclone.conf": "[x]\ntype = webdav\nurl = http://hushUser:hushPass@127.0.0.1:1/?hushQuery\n" +
+			"bearer_token = hushBearer\n[y]\ntype = alias\nremote = x,pass=hushObscured:hidden\n"}},
+	"TLS key": {args: []string{"--tls-cert", "cert.pem", "--tls-key", "key.pem"},
+		files: map[string]string{"cert.pem": "hushCertificate", "key.pem": "-----BEGIN PRIVATE KEY-----\nhushKey\n-----END PRIVATE KEY-----\n"}},
+	"config file": {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "S3_BUCKET = 'stories'\nAWS_ACCESS_KEY_ID = 'key'\n" +
+		"AWS_SECRET_ACCESS_KEY = 'hushSecret'\nS3_ENDPOINT_URL = 'http://hushUser@127.0.0.1:1'\n"}},
+	"config file without quotes": {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = hushSecret\n"}},
+	"config file, quote open":    {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = \"hush\\Secret\n"}},
+	"config file, a list":        {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = ['hushSecret']\n"}},
+	"token and link.key":         {files: map[string]string{"token": longOne, "link.key": longOne + "2"}},
+	"short token":                {files: map[string]string{"token": "hushShort"}},
+	"tokens that do not parse":   {files: map[string]string{"token": longOne, "tokens.json": `[{"name": hushName`, "keys.json": "hushKeys"}},
+}
+
+// Whatever secret is in a setting: neither config nor status, the log at debug and the errors show it.
+func TestSettingsShowNoSecrets(t *testing.T) {
+	t.Parallel()
+	for name, c := range plants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, c.env...)
+			m.args = append([]string{"--log-level", "debug"}, c.args...)
+			for file, content := range c.files {
+				if err := os.WriteFile(filepath.Join(m.dataDir, file), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.write(codestory.StoryAudioPath(story), []byte("audio"))
+			said := m.run("config")
+			r := m.launch()
+			if line := <-r.said; line != "" {
+				m.running.url = strings.TrimSpace(strings.TrimPrefix(line, "codestoryd ready "))
+				if strings.Contains(strings.Join(c.args, " ")+strings.Join(c.env, " "), "127.0.0.1:1") {
+					m.await("the store or the keys to be asked", func(s codestory.Status) bool {
+						return s.Remote.State != codestory.RemoteOK || len(s.Problems) > 0
+					})
+				}
+				said += m.run("status", "--json") + m.run("status")
+				if err := m.running.cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			} else if !strings.Contains(r.log.String(), "codestoryd: ") {
+				t.Errorf("the daemon did not say why it does not start: %s", r.log)
+			}
+			<-r.exit
+			m.running = nil
+			said += r.log.String() + m.run("status")
+			if i := strings.Index(strings.ToLower(said), "hush"); i >= 0 {
+				t.Errorf("a secret shows at %q, in:\n%s", said[i:min(i+20, len(said))], said)
+			}
+		})
+	}
+}
+
+// run runs a command with the settings of the machine, in its data directory, and returns what it prints.
+func (m *machine) run(args ...string) string {
+	m.t.Helper()
+	cmd := exec.CommandContext(m.t.Context(), os.Args[0], append(append(args, "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"), m.args...)...)
+	cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
+	cmd.Dir = m.dataDir
+	out, _ := cmd.CombinedOutput() // whether it fails is the command's affair
+	return string(out)
 }

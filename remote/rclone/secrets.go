@@ -1,7 +1,6 @@
 package rclone
 
 import (
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,8 +13,8 @@ import (
 
 const hiddenText = "(hidden)"
 
-// Redacted is a remote for people: NAME:PATH, with the value of each option of a connection string hidden, as in
-// NAME,pass=(hidden):PATH.
+// Redacted is a remote for people: NAME:PATH, and NAME,(hidden):PATH for a connection string. The names of its options are
+// hidden too: they are parts of a value that holds a comma and was not quoted.
 func Redacted(name string) string {
 	parsed, err := fspath.Parse(name)
 	switch {
@@ -23,12 +22,10 @@ func Redacted(name string) string {
 		return hiddenText // rclone does not know where its options end
 	case len(parsed.Config) == 0:
 		return name
+	case strings.ContainsAny(parsed.Path, `:,='"`):
+		return parsed.Name + "," + hiddenText // what follows a colon that was not quoted
 	}
-	text := parsed.Name
-	for _, option := range slices.Sorted(maps.Keys(parsed.Config)) {
-		text += "," + option + "=" + hiddenText
-	}
-	return text + ":" + parsed.Path
+	return parsed.Name + "," + hiddenText + ":" + parsed.Path
 }
 
 // public are the options of connection strings that messages may show. rclone marks those of its own that are secret, but
