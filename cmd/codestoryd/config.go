@@ -33,6 +33,9 @@ type config struct {
 	rules       watch.Rules
 	publicURL   *url.URL // nil where the listen address is it
 	s3          s3Settings
+
+	file       string // the config file
+	fileSecret bool   // it has a secret in it
 }
 
 // remoteName is the setting "remote", taken apart.
@@ -106,6 +109,13 @@ func check(v values) (c config, err error) {
 	}
 	if c.publicURL, err = parsePublicURL(v.get("public-url")); err != nil {
 		return c, wrong("public-url", err)
+	}
+	c.file = v.get("config")
+	for _, s := range settings {
+		value := v[s.name()]
+		if value.source == fromFile && shown(s, value) != strings.Join(value.items, ", ") {
+			c.fileSecret = true
+		}
 	}
 	c.s3 = s3Settings{
 		bucket: v.get("S3_BUCKET"), endpoint: v.get("S3_ENDPOINT_URL"), publicEndpoint: v.get("S3_PUBLIC_ENDPOINT_URL"),

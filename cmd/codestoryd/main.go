@@ -26,7 +26,6 @@ const (
 )
 
 func main() {
-	tuneCollector()
 	soft, hard, release := signals(context.Background())
 	p := &program{soft: soft, hard: hard, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
 	code := p.run(os.Args[1:])

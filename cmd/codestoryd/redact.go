@@ -2,9 +2,15 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/remote/rclone"
 )
 
@@ -54,4 +60,28 @@ func withoutSecrets(item string, isURL bool) string {
 		text += "#" + hidden
 	}
 	return text
+}
+
+// checkConfigFile reports a config file that other users of this machine can read, if it has a secret in it, or can
+// replace. Windows has no such rights.
+func (c config) checkConfigFile(problems *problem.Set) {
+	info, err := os.Stat(c.file)
+	if err != nil || runtime.GOOS == "windows" {
+		return
+	}
+	if c.fileSecret && info.Mode().Perm()&0o044 != 0 {
+		problems.Report(codestory.Problem{
+			Code: "config_readable", Command: new(fmt.Sprintf("chmod 600 %q", c.file)),
+			Message: "other users of this machine can read the secret in " + c.file + ": take that right away, and replace the secret if you do not trust them",
+		})
+	}
+	for _, path := range []string{filepath.Dir(c.file), c.file} {
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+			problems.Report(codestory.Problem{
+				Code: "config_open", Command: new(fmt.Sprintf("chmod go-w %q", path)),
+				Message: "other users of this machine can replace the config file " + c.file + ": take that right away from " + path,
+			})
+		}
+	}
 }

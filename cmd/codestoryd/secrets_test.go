@@ -1,15 +1,20 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
@@ -150,7 +155,8 @@ func TestSettingsShowNoSecrets(t *testing.T) {
 			m.write(codestory.StoryAudioPath(story), []byte("audio"))
 			said := m.run("config")
 			r := m.launch()
-			if line := <-r.said; line != "" {
+			line := <-r.said
+			if line != "" {
 				m.running.url = strings.TrimSpace(strings.TrimPrefix(line, "codestoryd ready "))
 				if strings.Contains(strings.Join(c.args, " ")+strings.Join(c.env, " "), "127.0.0.1:1") {
 					m.await("the store or the keys to be asked", func(s codestory.Status) bool {
@@ -161,10 +167,11 @@ func TestSettingsShowNoSecrets(t *testing.T) {
 				if err := m.running.cmd.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
-			} else if !strings.Contains(r.log.String(), "codestoryd: ") {
-				t.Errorf("the daemon did not say why it does not start: %s", r.log)
 			}
 			<-r.exit
+			if line == "" && !strings.Contains(r.log.String(), "codestoryd: ") {
+				t.Errorf("the daemon did not say why it does not start: %s", r.log)
+			}
 			m.running = nil
 			said += r.log.String() + m.run("status")
 			if i := strings.Index(strings.ToLower(said), "hush"); i >= 0 {
@@ -182,4 +189,50 @@ func (m *machine) run(args ...string) string {
 	cmd.Dir = m.dataDir
 	out, _ := cmd.CombinedOutput() // whether it fails is the command's affair
 	return string(out)
+}
+
+// A config file with a secret that others can read is a problem, and so is one that they can replace. Neither is changed.
+func TestConfigFileRights(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such rights")
+	}
+	const secret, none = "AWS_SECRET_ACCESS_KEY = 'hush'\n", "log-level = 'info'\n"
+	for _, c := range []struct {
+		content   string
+		file, dir os.FileMode
+		want      string
+	}{
+		{secret, 0o600, 0o755, ""}, {secret, 0o644, 0o755, "config_readable"}, {secret, 0o640, 0o755, "config_readable"},
+		{none, 0o644, 0o755, ""}, {none, 0o664, 0o755, "config_open"}, {none, 0o600, 0o775, "config_open"},
+		{none, 0o600, 0o777 | os.ModeSticky, ""}, {"remote = 'rclone:x,pass=hush:p'\n", 0o644, 0o755, "config_readable"},
+		{"jwt-jwks = 'https://id.example/?code=hush'\n", 0o644, 0o755, "config_readable"},
+	} {
+		path := filepath.Join(t.TempDir(), "config.toml")
+		for _, err := range []error{os.WriteFile(path, []byte(c.content), 0o600), os.Chmod(path, c.file), os.Chmod(filepath.Dir(path), c.dir)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		env := map[string]string{"CODESTORYD_CONFIG": path, "CODESTORYD_DATA_DIR": t.TempDir(), "CODESTORYD_JWT_ISSUER": "x", "CODESTORYD_JWT_AUDIENCE": "x"}
+		if !strings.HasPrefix(c.content, "jwt") {
+			delete(env, "CODESTORYD_JWT_ISSUER")
+			delete(env, "CODESTORYD_JWT_AUDIENCE")
+		}
+		p := &program{getenv: func(name string) string { return env[name] }}
+		p.flags.register(pflag.NewFlagSet("", pflag.ContinueOnError))
+		conf, err := p.config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		problems := problem.NewSet(slog.New(slog.DiscardHandler))
+		conf.checkConfigFile(problems)
+		var got []string
+		for _, found := range problems.List() {
+			got = append(got, found.Code)
+		}
+		if info, err := os.Stat(path); strings.Join(got, " ") != c.want || err != nil || info.Mode().Perm() != c.file {
+			t.Errorf("%q with the rights %v in a folder with %v: %q, want %q; now %v, %v", c.content, c.file, c.dir, got, c.want, info.Mode(), err)
+		}
+	}
 }

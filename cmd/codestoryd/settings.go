@@ -84,6 +84,8 @@ type value struct {
 	source string   // where it came from, for people
 }
 
+const fromFile = "config file" // as a source
+
 // values are the settings in force, by name.
 type values map[string]value
 
@@ -177,7 +179,7 @@ func (p *program) find(s setting, file map[string][]string) (value, error) {
 		return value{items, "environment " + name}, nil
 	}
 	if items, ok := file[s.name()]; ok {
-		return value{items, "config file"}, nil
+		return value{items, fromFile}, nil
 	}
 	return value{}, nil
 }

@@ -150,7 +150,7 @@ func (p *program) withTokens(ctx context.Context, fn func(tokens) error) (err er
 		return err
 	}
 	defer closing(&err, q.Close)
-	keys, err := access.Open(c.dataDir)
+	keys, err := access.Open(c.dataDir, nil)
 	if err != nil {
 		return err
 	}

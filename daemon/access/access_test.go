@@ -14,7 +14,7 @@ import (
 
 func open(t *testing.T, dir string) *access.Access {
 	t.Helper()
-	a, err := access.Open(dir)
+	a, err := access.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestBadFilesAreSaidClearly(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := access.Open(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
+		if _, err := access.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b, _ := os.ReadFile(path); string(b) != content {
@@ -211,7 +211,7 @@ func TestLibraryKeys(t *testing.T) {
 }
 
 func FuzzLibraryUser(f *testing.F) {
-	a, err := access.Open(f.TempDir())
+	a, err := access.Open(f.TempDir(), nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,17 +1,16 @@
 package access
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/atomicfile"
@@ -23,12 +22,6 @@ import (
 // keyBytes is the length of a KEY: 128 bits.
 const keyBytes = 16
 
-// keys are the open file of those that were replaced.
-type keys struct {
-	mu       sync.RWMutex // guards replaced
-	replaced replacedKeys
-}
-
 // replacedKeys is the file: for each KEY that was replaced the random text that its successor is derived from.
 type replacedKeys struct {
 	Stories   map[codestory.StoryID]string `json:"stories"`
@@ -37,7 +30,7 @@ type replacedKeys struct {
 
 func readKeys(path string) (replacedKeys, error) {
 	var r replacedKeys
-	b, err := os.ReadFile(path)
+	b, err := atomicfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
@@ -45,35 +38,21 @@ func readKeys(path string) (replacedKeys, error) {
 		return r, fmt.Errorf("reading the keys: %w", err)
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s does not parse (%w): mend it; to remove it would bring back every KEY that was replaced, so remove %s with it and give out all links anew",
-			path, err, keyFile)
+		return r, fmt.Errorf("%s does not parse (%w): mend it; to remove it would bring back every KEY that was replaced, so remove %s with it and give out all links again",
+			path, err, linkFile)
 	}
 	_, err = closeToOthers(path) // worth nothing without the secret of links
 	return r, err
 }
 
 // LinkKey is the secret that local links are signed with.
-func (a *Access) LinkKey() []byte {
-	text := a.key.now()
-	if last := a.linkKey.Load(); last != nil && last.of == text {
-		return last.key
-	}
-	made := &linkKey{of: text, key: derive(text, "link")}
-	a.linkKey.Store(made)
-	return made.key
-}
-
-// linkKey is the key of links that was derived of a secret.
-type linkKey struct {
-	of  string
-	key []byte
-}
+func (a *Access) LinkKey() []byte { return a.secrets.Now().linkKey }
 
 // PlayKey is the KEY of the story's player URLs and feed, as URL-safe text.
 func (a *Access) PlayKey(id codestory.StoryID) string {
-	a.keys.mu.RLock()
-	salt := a.keys.replaced.Stories[id]
-	a.keys.mu.RUnlock()
+	a.keysMu.RLock()
+	salt := a.replaced.Stories[id]
+	a.keysMu.RUnlock()
 	purpose := "play " + string(id)
 	if salt != "" {
 		purpose += " " + salt
@@ -105,11 +84,11 @@ func (a *Access) ReplaceKeys(user string, stories []codestory.StoryID) error {
 
 // replaceKey changes the file, and then the keys in force.
 func (a *Access) replaceKey(edit func(*replacedKeys)) error {
-	a.keys.mu.Lock()
-	defer a.keys.mu.Unlock()
+	a.keysMu.Lock()
+	defer a.keysMu.Unlock()
 	next := replacedKeys{Stories: map[codestory.StoryID]string{}, Libraries: map[string]string{}}
-	maps.Copy(next.Stories, a.keys.replaced.Stories)
-	maps.Copy(next.Libraries, a.keys.replaced.Libraries)
+	maps.Copy(next.Stories, a.replaced.Stories)
+	maps.Copy(next.Libraries, a.replaced.Libraries)
 	edit(&next)
 	b, err := json.MarshalIndent(next, "", "  ")
 	if err != nil {
@@ -118,15 +97,50 @@ func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 	if err := atomicfile.Write(filepath.Join(a.dir, keysFile), append(b, '\n'), 0o600); err != nil {
 		return err
 	}
-	a.keys.replaced = next
+	a.replaced = next
 	return nil
 }
 
-// derive makes a key for one purpose out of the secret of links, so that one key tells nothing about another.
-func (a *Access) derive(purpose string) []byte { return derive(a.key.now(), purpose) }
+// derive makes a key for one purpose out of the secret of links.
+func (a *Access) derive(purpose string) []byte { return derive(a.secrets.Now().links.text, purpose) }
 
-func derive(secret, purpose string) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("codestoryd 1 " + purpose))
-	return mac.Sum(nil)
+// The URL of a library's feed names no user, so its KEY has to: it is a MAC of the user's name, 128 bits, and behind it
+// the name, encrypted with the MAC as its nonce (the construction of RFC 5297). So it needs no list of the users, it is
+// the same each time, and whoever sees the URL learns no name.
+
+// LibraryKey is the KEY of the feed of all the user's stories, as URL-safe text.
+func (a *Access) LibraryKey(user string) string {
+	tag := a.libraryTag(user)
+	return base64.RawURLEncoding.EncodeToString(append(tag, a.libraryCipher(tag, []byte(user))...))
+}
+
+// LibraryUser is the user whose library the KEY opens; false where it opens none.
+func (a *Access) LibraryUser(key string) (user string, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(key)
+	// Comparing the text leaves no second spelling: decoders skip line breaks, and ignore the last bits.
+	if err != nil || len(b) < keyBytes || base64.RawURLEncoding.EncodeToString(b) != key {
+		return "", false
+	}
+	tag := b[:keyBytes:keyBytes]
+	user = string(a.libraryCipher(tag, b[keyBytes:]))
+	return user, hmac.Equal(tag, a.libraryTag(user))
+}
+
+// libraryTag is the MAC. The salt holds no space, and the user's name is last, so no two names share a text.
+func (a *Access) libraryTag(user string) []byte {
+	a.keysMu.RLock()
+	salt := a.replaced.Libraries[user]
+	a.keysMu.RUnlock()
+	return a.derive("library " + salt + " " + user)[:keyBytes]
+}
+
+// libraryCipher encrypts and decrypts.
+func (a *Access) libraryCipher(tag, text []byte) []byte {
+	block, err := aes.NewCipher(a.derive("library names"))
+	if err != nil {
+		panic(err) // a derived key has 32 bytes
+	}
+	out := make([]byte, len(text))
+	cipher.NewCTR(block, tag).XORKeyStream(out, text)
+	return out
 }

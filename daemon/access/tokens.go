@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,7 +26,7 @@ type granted struct {
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func readTokens(path string) ([]granted, error) {
-	b, err := os.ReadFile(path)
+	b, err := atomicfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -36,7 +35,7 @@ func readTokens(path string) ([]granted, error) {
 	}
 	var tokens []granted
 	if err := json.Unmarshal(b, &tokens); err != nil {
-		return nil, fmt.Errorf("%s does not parse (%w): mend it, or remove it and add the tokens anew", path, err)
+		return nil, fmt.Errorf("%s does not parse (%w): mend it, or remove it and add the tokens again", path, err)
 	}
 	_, err = closeToOthers(path) // there are only hashes in it
 	return tokens, err

@@ -24,11 +24,8 @@ type key struct {
 	public    any
 }
 
-// errNoKeys: a set was read, and nobody's tokens can be verified by it.
-var errNoKeys = fmt.Errorf("it has no public key that signs with one of %s: until it has, no JWT lets anybody in", algorithms)
-
-// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks; a set with none left is errNoKeys.
-// One with a private key in it is an error: it has no business there.
+// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks, even if none is left. A set with
+// a private key in it is an error: it has no business there.
 func parseKeys(set []byte) (keys []key, err error) {
 	var raw struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -56,9 +53,6 @@ func parseKeys(set []byte) (keys []key, err error) {
 			continue
 		}
 		keys = append(keys, key{id: found.KeyID, algorithm: algorithm, public: found.Key})
-	}
-	if len(keys) == 0 {
-		return nil, errNoKeys
 	}
 	return keys, nil
 }
