@@ -112,7 +112,6 @@ func (m *machine) launch() *running {
 	args := append([]string{"run", "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"}, m.args...)
 	r.cmd = exec.Command(os.Args[0], args...)
 	r.cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
-	r.cmd.Dir = m.dataDir
 	r.cmd.Stderr = r.log
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -87,8 +89,8 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 
 // planted is the daemon with secrets in its settings. Each secret has a text of its own that begins with "hush".
 type planted struct {
-	env   []string
-	args  []string          // of run and config
+	env   []string          // "@" is the data directory
+	args  []string          // of run and config; "@" is the data directory
 	files map[string]string // in the data directory, before it starts
 }
 
@@ -107,9 +109,9 @@ var plants = map[string]planted{
 		"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=hushSecret"}},
 	"proxy": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=http://s3.example", "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=hushSecret",
 		"HTTP_PROXY=http://hushUser:hushPass@127.0.0.1:1/?hushQuery", "HTTPS_PROXY=hushUser:hushPass@127.0.0.1:1"}},
-	"profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=profile"},
+	"profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=@profile"},
 		files: map[string]string{"profile": "[mine]\naws_access_key_id = key\naws_secret_access_key = hushSecret\naws_session_token = hushSession\n"}},
-	"broken profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=profile"},
+	"broken profile": {env: []string{"S3_BUCKET=stories", "S3_ENDPOINT_URL=" + nowhere, "AWS_PROFILE=mine", "AWS_SHARED_CREDENTIALS_FILE=@profile"},
 		files: map[string]string{"profile": "[mine]\naws_access_key_id = key\naws_secret_access_key : hushSecret\nhushLine\n[mine\nhushSession"}},
 	"query of the JWK set": {args: []string{"--jwt-jwks", nowhere + "/jwks?code=hushQuery", "--jwt-issuer", "https://id.example", "--jwt-audience", "x"}},
 	"user in the JWK set":  {args: []string{"--jwt-jwks", "https://hushUser:hushPass@id.example/jwks", "--jwt-issuer", "https://id.example", "--jwt-audience", "x"}},
@@ -124,16 +126,16 @@ var plants = map[string]planted{
 	"rclone, no such remote": {args: []string{"--remote", `rclone:x,pass=hushPass,url="http://hushHost":path`}},
 	"rclone, environment": {env: []string{"RCLONE_CONFIG_X_TYPE=webdav", "RCLONE_CONFIG_X_URL=http://hushUser:hushPass@127.0.0.1:1/?hushQuery",
 		"RCLONE_CONFIG_X_BEARER_TOKEN=hushBearer", "RCLONE_CONFIG_X_PASS=hushObscured"}, args: []string{"--remote", "rclone:x:path"}},
-	"rclone, file": {env: []string{"RCLONE_CONFIG=rclone.conf"}, args: []string{"--remote", "rclone:y:path"},
+	"rclone, file": {env: []string{"RCLONE_CONFIG=@rclone.conf"}, args: []string{"--remote", "rclone:y:path"},
 		files: map[string]string{"rclone.conf": "[x]\ntype = webdav\nurl = http://hushUser:hushPass@127.0.0.1:1/?hushQuery\n" +
 			"bearer_token = hushBearer\n[y]\ntype = alias\nremote = x,pass=hushObscured:hidden\n"}},
-	"TLS key": {args: []string{"--tls-cert", "cert.pem", "--tls-key", "key.pem"},
+	"TLS key": {args: []string{"--tls-cert", "@cert.pem", "--tls-key", "@key.pem"},
 		files: map[string]string{"cert.pem": "hushCertificate", "key.pem": "-----BEGIN PRIVATE KEY-----\nhushKey\n-----END PRIVATE KEY-----\n"}},
-	"config file": {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "S3_BUCKET = 'stories'\nAWS_ACCESS_KEY_ID = 'key'\n" +
+	"config file": {args: []string{"--config", "@config.toml"}, files: map[string]string{"config.toml": "S3_BUCKET = 'stories'\nAWS_ACCESS_KEY_ID = 'key'\n" +
 		"AWS_SECRET_ACCESS_KEY = 'hushSecret'\nS3_ENDPOINT_URL = 'http://hushUser@127.0.0.1:1'\n"}},
-	"config file without quotes": {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = hushSecret\n"}},
-	"config file, quote open":    {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = \"hush\\Secret\n"}},
-	"config file, a list":        {args: []string{"--config", "config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = ['hushSecret']\n"}},
+	"config file without quotes": {args: []string{"--config", "@config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = hushSecret\n"}},
+	"config file, quote open":    {args: []string{"--config", "@config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = \"hush\\Secret\n"}},
+	"config file, a list":        {args: []string{"--config", "@config.toml"}, files: map[string]string{"config.toml": "AWS_SECRET_ACCESS_KEY = ['hushSecret']\n"}},
 	"token and link.key":         {files: map[string]string{"token": longOne, "link.key": longOne + "2"}},
 	"short token":                {files: map[string]string{"token": "hushShort"}},
 	"tokens that do not parse":   {files: map[string]string{"token": longOne, "tokens.json": `[{"name": hushName`, "keys.json": "hushKeys"}},
@@ -145,8 +147,26 @@ func TestSettingsShowNoSecrets(t *testing.T) {
 	for name, c := range plants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMachine(t, c.env...)
-			m.args = append([]string{"--log-level", "debug"}, c.args...)
+			m := newMachine(t)
+			atDataDir := func(text string) string { return strings.Replace(text, "@", m.dataDir+"/", 1) }
+			for _, setting := range append([]string{"CODESTORYD_CONFIG=@empty.toml"}, c.env...) {
+				if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(value, "@") {
+					setting = name + "=" + atDataDir(value)
+				}
+				m.env = append(m.env, setting)
+			}
+			m.args = []string{"--log-level", "debug"}
+			for _, arg := range c.args {
+				if strings.HasPrefix(arg, "@") {
+					arg = atDataDir(arg)
+				}
+				m.args = append(m.args, arg)
+			}
+			c.files = maps.Clone(c.files)
+			if c.files == nil {
+				c.files = map[string]string{}
+			}
+			c.files["empty.toml"] = ""
 			for file, content := range c.files {
 				if err := os.WriteFile(filepath.Join(m.dataDir, file), []byte(content), 0o600); err != nil {
 					t.Fatal(err)
@@ -181,14 +201,20 @@ func TestSettingsShowNoSecrets(t *testing.T) {
 	}
 }
 
-// run runs a command with the settings of the machine, in its data directory, and returns what it prints.
+// run runs a command in this process with the settings of the machine, and returns what it prints.
 func (m *machine) run(args ...string) string {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), os.Args[0], append(append(args, "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"), m.args...)...)
-	cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
-	cmd.Dir = m.dataDir
-	out, _ := cmd.CombinedOutput() // whether it fails is the command's affair
-	return string(out)
+	env := map[string]string{}
+	for _, setting := range m.env {
+		name, value, _ := strings.Cut(setting, "=")
+		env[name] = value
+	}
+	var said bytes.Buffer
+	ctx, cancel := context.WithCancel(m.t.Context())
+	defer cancel()
+	p := &program{soft: ctx, hard: ctx, getenv: func(name string) string { return env[name] }, stdout: &said, stderr: &said}
+	p.run(append(append(args, "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"), m.args...)) // whether it fails is its affair
+	return said.String()
 }
 
 // A config file with a secret that others can read is a problem, and so is one that they can replace. Neither is changed.
