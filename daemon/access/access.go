@@ -30,8 +30,6 @@ const (
 	keysFile   = "keys.json"   // which KEYs were replaced
 )
 
-const maxFile = 64 << 20 // bytes
-
 // OwnerName is the name of the owner's token.
 const OwnerName = "owner"
 
@@ -64,11 +62,12 @@ func Open(dir string, problems *problem.Set) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.replaced, err = readKeys(filepath.Join(dir, keysFile)); err != nil {
+	err = readJSON(filepath.Join(dir, keysFile), &a.replaced, "mend it; to remove it would bring back every KEY that was replaced, so remove "+
+		linkFile+" with it and give out all links again")
+	if err != nil {
 		return nil, err
 	}
-	a.tokens, err = readTokens(filepath.Join(dir, tokensFile))
-	return a, err
+	return a, readJSON(filepath.Join(dir, tokensFile), &a.tokens, "mend it, or remove it and add the tokens again")
 }
 
 const (

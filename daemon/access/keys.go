@@ -5,19 +5,14 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// A KEY is derived from the secret of links, so that there is nothing to keep for it until it is replaced. Then a random
-// text is kept that goes into the next one: what was derived before can never come back.
+// A KEY is derived from the secret of links, so nothing is stored for it until it is replaced. Then a random text is
+// stored that goes into the next one: a replaced KEY can never come back.
 
 // keyBytes is the length of a KEY: 128 bits.
 const keyBytes = 16
@@ -26,23 +21,6 @@ const keyBytes = 16
 type replacedKeys struct {
 	Stories   map[codestory.StoryID]string `json:"stories"`
 	Libraries map[string]string            `json:"libraries"` // by user
-}
-
-func readKeys(path string) (replacedKeys, error) {
-	var r replacedKeys
-	b, err := atomicfile.Read(path, maxFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("reading the keys: %w", err)
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s does not parse (%w): mend it; to remove it would bring back every KEY that was replaced, so remove %s with it and give out all links again",
-			path, err, linkFile)
-	}
-	_, err = closeToOthers(path) // worth nothing without the secret of links
-	return r, err
 }
 
 // LinkKey is the secret that local links are signed with.
@@ -60,8 +38,8 @@ func (a *Access) PlayKey(id codestory.StoryID) string {
 	return base64.RawURLEncoding.EncodeToString(a.derive(purpose)[:keyBytes])
 }
 
-// RotatePlayKey replaces the story's KEY. The old one is worth nothing once this has returned nil, and as much as
-// before where it has not.
+// RotatePlayKey replaces the story's KEY. The old one opens nothing once this has returned nil, and stays in force if it
+// fails.
 func (a *Access) RotatePlayKey(id codestory.StoryID) error {
 	return a.replaceKey(func(r *replacedKeys) { r.Stories[id] = newSecret() })
 }
@@ -90,11 +68,7 @@ func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 	maps.Copy(next.Stories, a.replaced.Stories)
 	maps.Copy(next.Libraries, a.replaced.Libraries)
 	edit(&next)
-	b, err := json.MarshalIndent(next, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the keys: %w", err)
-	}
-	if err := atomicfile.Write(filepath.Join(a.dir, keysFile), append(b, '\n'), 0o600); err != nil {
+	if err := writeJSON(filepath.Join(a.dir, keysFile), next); err != nil {
 		return err
 	}
 	a.replaced = next
@@ -104,9 +78,9 @@ func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 // derive makes a key for one purpose out of the secret of links.
 func (a *Access) derive(purpose string) []byte { return derive(a.secrets.Now().links.text, purpose) }
 
-// The URL of a library's feed names no user, so its KEY has to: it is a MAC of the user's name, 128 bits, and behind it
-// the name, encrypted with the MAC as its nonce (the construction of RFC 5297). So it needs no list of the users, it is
-// the same each time, and whoever sees the URL learns no name.
+// The URL of a library's feed names no user, so its KEY has to: it is a MAC of the user's name, 128 bits, followed by the
+// name, encrypted with the MAC as its nonce (the construction of RFC 5297). So it needs no list of users, is the same each
+// time, and shows nobody the name.
 
 // LibraryKey is the KEY of the feed of all the user's stories, as URL-safe text.
 func (a *Access) LibraryKey(user string) string {
@@ -114,7 +88,7 @@ func (a *Access) LibraryKey(user string) string {
 	return base64.RawURLEncoding.EncodeToString(append(tag, a.libraryCipher(tag, []byte(user))...))
 }
 
-// LibraryUser is the user whose library the KEY opens; false where it opens none.
+// LibraryUser is the user whose library the KEY opens; false if it opens none.
 func (a *Access) LibraryUser(key string) (user string, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(key)
 	// Comparing the text leaves no second spelling: decoders skip line breaks, and ignore the last bits.

@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/codestory/codestoryd/internal/atomicfile"
@@ -83,22 +81,6 @@ func readSecret(path string) (string, error) {
 		return "", fmt.Errorf("%s holds no secret of at least %d characters: remove the file, and the daemon makes a new one", path, minSecret)
 	}
 	return text, nil
-}
-
-// closeToOthers makes a file its owner's alone, and reports whether others could read it. Windows has no such rights:
-// what is in a user's folder there is the user's.
-func closeToOthers(path string) (wasOpen bool, err error) {
-	if runtime.GOOS == "windows" {
-		return false, nil
-	}
-	info, err := os.Lstat(path)
-	if err == nil && info.Mode().Perm() != 0o600 {
-		err = os.Chmod(path, 0o600)
-	}
-	if err != nil {
-		return false, fmt.Errorf("taking away others' rights to a secret: %w", err)
-	}
-	return info.Mode().Perm()&0o044 != 0, nil
 }
 
 func newSecret() string {

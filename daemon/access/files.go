@@ -1,17 +1,64 @@
 package access
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/atomicfile"
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// maxDetails bounds the files that a problem names.
-const maxDetails = 10
+const (
+	maxFile    = 64 << 20 // bytes
+	maxDetails = 10       // files that a problem names
+)
+
+// readJSON reads a file into v, and takes away others' rights to it. It is a no-op if there is no file. hint says what to
+// do about a file that does not parse.
+func readJSON(path string, v any, hint string) error {
+	b, err := atomicfile.Read(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s does not parse (%w): %s", path, err, hint)
+	}
+	_, err = closeToOthers(path)
+	return err
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
+	}
+	return atomicfile.Write(path, append(b, '\n'), 0o600)
+}
+
+// closeToOthers makes a file its owner's alone, and reports whether others could read it. Windows has no such rights:
+// what is in a user's folder there is the user's.
+func closeToOthers(path string) (wasOpen bool, err error) {
+	if runtime.GOOS == "windows" {
+		return false, nil
+	}
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		return false, fmt.Errorf("taking away others' rights to a secret: %w", err)
+	}
+	return info.Mode().Perm()&0o044 != 0, nil
+}
 
 // closeDir takes away other users' rights to write to the data directory and what lies directly in it. It reports what
 // they could write to until now or can write to still, and what belongs to them. Windows has no such rights.
@@ -46,7 +93,7 @@ func closeDir(dir string, problems *problem.Set) {
 		look(filepath.Join(dir, entry.Name()), 0o077)
 	}
 	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
-		if OpenToAll(parent) {
+		if openToAll(parent) {
 			open = append(open, parent)
 		}
 		if parent == filepath.Dir(parent) {
@@ -63,8 +110,8 @@ func closeDir(dir string, problems *problem.Set) {
 		": take that right away with chmod go-w")
 }
 
-// OpenToAll reports whether every user may replace what is in a directory.
-func OpenToAll(dir string) bool {
+// openToAll reports whether every user may replace what is in a directory.
+func openToAll(dir string) bool {
 	info, err := os.Stat(dir)
 	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
 }
