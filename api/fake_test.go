@@ -297,6 +297,15 @@ func (a *access) LibraryUser(key string) (string, bool) {
 
 func (a *access) RotateLibraryKey(user string) error { return a.rotate("library " + user) }
 
+func (a *access) ReplaceKeys(user string, stories []codestory.StoryID) error {
+	for _, id := range stories {
+		if err := a.RotatePlayKey(id); err != nil {
+			return err
+		}
+	}
+	return a.RotateLibraryKey(user)
+}
+
 // key is the first KEY of what is named, or a later one.
 func (a *access) key(first, name string) string {
 	a.mu.Lock()

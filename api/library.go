@@ -64,6 +64,8 @@ type Keys interface {
 	LibraryUser(key string) (user string, ok bool)
 	// RotateLibraryKey replaces LibraryKey.
 	RotateLibraryKey(user string) error
+	// ReplaceKeys replaces LibraryKey of the user and PlayKey of the stories, all or none.
+	ReplaceKeys(user string, stories []codestory.StoryID) error
 }
 
 // Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does

@@ -22,6 +22,7 @@ var params = map[string]object{
 	"from":       {"type": "integer", "minimum": 0},
 	"ignored":    {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"k":          {"type": "string"},
+	"keys":       {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"limit":      {"type": "integer", "minimum": 1},
 	"local":      {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"proxy":      {"type": "integer", "enum": []int{0, 1}, "default": 0},

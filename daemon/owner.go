@@ -134,7 +134,7 @@ func (d *Daemon) sweepOwner(ctx context.Context, id codestory.StoryID) error {
 func (d *Daemon) reportUnowned(n int, more bool, details []string) {
 	if n == 0 {
 		if !more {
-			d.reported.Clear(problemOwnerUnknown)
+			d.problems.Clear(problemOwnerUnknown)
 		}
 		return
 	}
@@ -142,7 +142,7 @@ func (d *Daemon) reportUnowned(n int, more bool, details []string) {
 	if more {
 		count = "at least " + count
 	}
-	d.reported.Report(codestory.Problem{
+	d.problems.Report(codestory.Problem{
 		Code: problemOwnerUnknown,
 		Message: fmt.Sprintf("it is not known whose %s of the stories are, so only tokens of scope manage see them: "+
 			`give each a readable metadata.json, with "user_id" as a string if it is another user's`, count),

@@ -15,7 +15,7 @@ import (
 
 func open(t *testing.T, dir string) *access.Access {
 	t.Helper()
-	a, err := access.Open(dir)
+	a, err := access.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestBadFilesAreSaidClearly(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := access.Open(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
+		if _, err := access.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b, _ := os.ReadFile(path); string(b) != content {
@@ -151,7 +151,19 @@ func TestKeysAreReplaced(t *testing.T) {
 			t.Error("others' keys changed")
 		}
 	}
-	key, library := a.PlayKey(story, codestory.OwnedBy("ada")), a.LibraryKey("ada")
+	ada := codestory.OwnedBy("ada")
+	before := [...]string{a.PlayKey(story, ada), a.PlayKey(other, ada), a.LibraryKey("ada")}
+	beside := [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")}
+	if err := a.ReplaceKeys("ada", []codestory.StoryID{story, other}); err != nil {
+		t.Fatal(err)
+	}
+	if before[0] == a.PlayKey(story, ada) || before[1] == a.PlayKey(other, ada) || before[2] == a.LibraryKey("ada") {
+		t.Error("a KEY of the user was not replaced")
+	}
+	if beside != [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")} {
+		t.Error("a KEY of another user was replaced")
+	}
+	key, library := a.PlayKey(story, ada), a.LibraryKey("ada")
 	a = open(t, dir)
 	if a.PlayKey(story, codestory.OwnedBy("ada")) != key || a.LibraryKey("ada") != library {
 		t.Error("keys changed with a restart")
@@ -192,7 +204,8 @@ func TestLibraryKeys(t *testing.T) {
 			t.Errorf("%q opens the library of %q", forged, user)
 		}
 	}
-	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a", codestory.OwnedBy("ada")), " " + key} {
+	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a", codestory.OwnedBy("ada")), " " + key,
+		key + "\n", "\r\n" + key, key[:5] + "\n" + key[5:], key[:5] + "\r" + key[5:]} {
 		if _, ok := a.LibraryUser(bad); ok {
 			t.Errorf("%q opens a library", bad)
 		}
@@ -200,7 +213,7 @@ func TestLibraryKeys(t *testing.T) {
 }
 
 func FuzzLibraryUser(f *testing.F) {
-	a, err := access.Open(f.TempDir())
+	a, err := access.Open(f.TempDir(), nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -35,7 +35,8 @@ type Store struct {
 	remote   string // as rclone takes it: NAME:PATH
 	endpoint string // the same for people and for the index
 	limiter  *remote.Limiter
-	base     context.Context // carries rclone's settings
+	base     context.Context   // carries rclone's settings
+	hiding   *strings.Replacer // of secrets in rclone's messages
 
 	turn chan struct{} // a lock that can be given up: sending locks conn, receiving unlocks it
 	conn *connection   // nil until the remote has answered
@@ -64,14 +65,19 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	setUp(opts.Logger)
+	setUp(nil) // until it is known what its messages must not show
 	if err := loadConfig(); err != nil {
 		return nil, err
 	}
 	if err := configured(name); err != nil {
 		return nil, err
 	}
-	return &Store{remote: name, endpoint: endpoint(name), limiter: opts.Limiter, base: settings(), turn: make(chan struct{}, 1)}, nil
+	s := &Store{
+		remote: name, endpoint: endpoint(name), limiter: opts.Limiter, base: settings(), turn: make(chan struct{}, 1), hiding: hiding(name),
+	}
+	process.hiding.Store(s.hiding)
+	setUp(opts.Logger)
+	return s, nil
 }
 
 // endpoint names the remote. Parameters, as in NAME,url='…':PATH, may be secret, and may make it another remote.
@@ -93,7 +99,7 @@ func configured(name string) error {
 		err = errors.New("it is a path")
 	}
 	if err != nil {
-		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
+		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", Redacted(name), err)
 	}
 	_, _, _, _, err = fs.ParseRemote(name)
 	if errors.Is(err, fs.ErrorNotFoundInConfigFile) {
@@ -113,7 +119,7 @@ func configured(name string) error {
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return remote.Info{Kind: "rclone", Endpoint: s.endpoint} }
 
-func (s *Store) classify(err error) error { return classify(s.endpoint, err) }
+func (s *Store) classify(err error) error { return classify(s.endpoint, s.hide(err)) }
 
 // connect returns the remote, connecting where that has not been done.
 func (s *Store) connect(ctx context.Context) (*connection, error) {
@@ -149,7 +155,7 @@ func (s *Store) connect(ctx context.Context) (*connection, error) {
 // classes do not know is most often a remote that was never set up to its end, which only rclone's own words tell.
 func (s *Store) refused(err error) error {
 	if errors.Is(err, fs.ErrorIsFile) {
-		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", err)
+		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", s.hide(err))
 	}
 	err = s.classify(err)
 	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
