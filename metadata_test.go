@@ -25,7 +25,7 @@ func TestParseMetadataReadsSoManyChapters(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	m, faults, err := codestory.ParseMetadata(data)
 	runtime.ReadMemStats(&after)
-	if err != nil || m.Title != "Many" || m.UserID != "alice" || len(m.Chapters) != codestory.MaxChapters {
+	if err != nil || m.Title != "Many" || !m.Owner.Is("alice") || len(m.Chapters) != codestory.MaxChapters {
 		t.Fatalf("%d chapters, %v", len(m.Chapters), err)
 	}
 	if last := m.Chapters[codestory.MaxChapters-1]; last.Number != codestory.MaxChapters {
@@ -64,8 +64,11 @@ func TestParseMetadataChapters(t *testing.T) {
 func TestParseMetadataCutsTexts(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü", 100_000)
-	data, err := json.Marshal(codestory.Metadata{Title: long, Description: long, UserID: long,
-		Source: &codestory.Source{Repository: long}, Chapters: []codestory.MetadataChapter{{Number: 1, Title: "x" + long}}})
+	data, err := json.Marshal(struct {
+		codestory.Metadata
+		UserID string `json:"user_id"`
+	}{codestory.Metadata{Title: long, Description: long, Source: &codestory.Source{Repository: long},
+		Chapters: []codestory.MetadataChapter{{Number: 1, Title: "x" + long}}}, long})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func TestParseMetadataCutsTexts(t *testing.T) {
 			t.Errorf("%d bytes, valid: %t", len(s), utf8.ValidString(s))
 		}
 	}
-	if m.UserID != long {
+	if !m.Owner.Is(long) {
 		t.Error("the owner's name is cut")
 	}
 }

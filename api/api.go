@@ -60,7 +60,7 @@ type server struct {
 	shared   sharedStories
 	making   chan struct{} // holds a token for each large answer that is being made
 	recent   recentLinks
-	unproved chan struct{} // holds a token for each form whose fields are being read
+	unproved unproved
 
 	description func() json.RawMessage // of the API
 
@@ -78,7 +78,6 @@ func New(services Services, opts Options) http.Handler {
 	s.guesses = newLimiters(guessEvery, guessBurst)
 	s.rooms = newRooms(connLimit(openFiles()))
 	s.making = make(chan struct{}, maxMaking)
-	s.unproved = make(chan struct{}, maxUnproved)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/hmac"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,7 +27,7 @@ var (
 	errTooManyWrong = newProblem(http.StatusTooManyRequests, "too_many_wrong_tokens",
 		"too many wrong tokens came from this address: wait before the next one")
 	errScope = newProblem(http.StatusForbidden, "scope_insufficient", "this needs a token of scope manage")
-	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's")
+	errOwner = newProblem(http.StatusForbidden, "forbidden", "this story is another user's, or nobody knows yet whose it is")
 )
 
 // identify finds out who is asking. Only the header counts: a token in a URL would end up in logs and histories.
@@ -92,7 +94,8 @@ func (s *server) ofStory(k kind, h func(http.ResponseWriter, *http.Request, stor
 		}
 		req.caller = caller
 		return s.rooms.serve(r, clientOf(caller), k, func(r *http.Request) error {
-			if err := s.mayRead(r.Context(), caller, req.id); err != nil {
+			var err error
+			if req.owner, err = s.mayRead(r.Context(), caller, req.id); err != nil {
 				return err
 			}
 			return h(w, r, req)
@@ -100,14 +103,38 @@ func (s *server) ofStory(k kind, h func(http.ResponseWriter, *http.Request, stor
 	}
 }
 
-// mayRead returns an error unless the story is the caller's user's, or the caller has scope manage.
-func (s *server) mayRead(ctx context.Context, caller codestory.Token, id codestory.StoryID) error {
+// mayRead returns whose the story is, or an error unless that is the caller's user or the caller has scope manage.
+func (s *server) mayRead(ctx context.Context, caller codestory.Token, id codestory.StoryID) (codestory.Owner, error) {
 	if caller.Scope == codestory.ScopeManage {
-		return nil
+		return codestory.Owner{}, nil
 	}
 	owner, err := s.lib.Owner(ctx, id)
-	if err == nil && owner != caller.User {
-		return errOwner
+	if err == nil && !caller.MayRead(owner) {
+		return owner, errOwner
 	}
-	return err
+	return owner, err
+}
+
+// openedBy returns nil if the KEY, the only one of keys, opens the story as it is owned now. A KEY that was never made for
+// the story causes no look-up.
+func (s *server) openedBy(ctx context.Context, id codestory.StoryID, keys []string) error {
+	if len(keys) != 1 || !s.access.PlayKeyOf(id, keys[0]) {
+		return errLinkInvalid
+	}
+	owner, err := s.lib.OwnerNow(id)
+	if errors.Is(err, codestory.ErrNotFound) {
+		owner, err = s.lib.Owner(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	return s.opens(id, owner, keys[0])
+}
+
+// opens returns nil if the KEY is that of a story of that owner.
+func (s *server) opens(id codestory.StoryID, owner codestory.Owner, key string) error {
+	if !hmac.Equal([]byte(key), []byte(s.access.PlayKey(id, owner))) {
+		return errLinkInvalid
+	}
+	return nil
 }

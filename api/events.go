@@ -135,17 +135,17 @@ func (l *listener) welcome() bool {
 
 // tell sends the events that are the listener's to know.
 func (l *listener) tell(batch codestory.EventBatch) {
-	owners := map[codestory.StoryID]bool{}
 	for _, e := range batch.Events {
 		id := l.id(e.ID)
 		switch {
-		case e.File != nil && l.mayHear(e.File.Path.Story(), owners):
+		case e.File != nil && l.mayHear(e.File.Path.Story()):
 			l.send(id, "file", toldFile(*e.File, l.caller))
-		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story(), owners):
+		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story()):
 			l.send(id, "upload", e.Upload)
-		case e.Story != "" && l.mayHear(e.Story, owners):
-			if story := l.s.shared.of(e.ID, func() []byte { return l.s.storyEvent(l.r.Context(), e.Story) }); story != nil {
-				l.sendEncoded(id, "story", story)
+		case e.Story != "" && l.mayHear(e.Story):
+			event := l.s.shared.of(e.ID, func() sharedStory { return l.s.storyEvent(l.r.Context(), e.Story) })
+			if event.data != nil && l.caller.MayRead(event.owner) && l.mayHear(e.Story) { // which may be another by now
+				l.sendEncoded(id, "story", event.data)
 			}
 		case e.Remote != nil && l.manages():
 			l.send(id, "remote", e.Remote)
@@ -159,18 +159,10 @@ func (l *listener) id(event uint64) string { return l.epoch + "-" + strconv.Form
 
 func (l *listener) manages() bool { return l.caller.Scope == codestory.ScopeManage }
 
-// mayHear reports whether the story is one that the listener may read; known is what was found out before.
-func (l *listener) mayHear(id codestory.StoryID, known map[codestory.StoryID]bool) bool {
-	if l.manages() {
-		return true
-	}
-	may, ok := known[id]
-	if !ok {
-		owner, err := l.s.lib.Owner(l.r.Context(), id)
-		may = err == nil && owner == l.caller.User
-		known[id] = may
-	}
-	return may
+// mayHear reports whether the listener may read the story as it is owned now, whoever had it when the event happened.
+func (l *listener) mayHear(id codestory.StoryID) bool {
+	owner, _ := l.s.lib.OwnerNow(id) // not known if the story is not
+	return l.caller.MayRead(owner)
 }
 
 // look sends what is not an event by itself: how far uploads have come, the counts of the queue. The first time it says
@@ -185,9 +177,8 @@ func (l *listener) look(first bool) {
 	if first && l.manages() {
 		l.send(id, "remote", status.Remote)
 	}
-	owners := map[codestory.StoryID]bool{}
 	for _, u := range status.Uploads {
-		if l.mayHear(codestory.Path(u.Path).Story(), owners) {
+		if l.mayHear(codestory.Path(u.Path).Story()) {
 			l.send(id, "upload", u)
 		}
 	}

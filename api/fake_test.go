@@ -48,6 +48,7 @@ type library struct {
 	questions int            // of the store, for stories that are not known
 	panics    any
 	open      func(*codestory.Content) // changes what is opened; nil does not
+	before    *codestory.Owner         // what Owner and OwnerNow say, of stories that have changed hands since; nil for none
 	found     func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
 }
 
@@ -113,7 +114,7 @@ func (l *library) newest(owner *string) []codestory.StoryID {
 	if l.listed != key {
 		l.listed, l.order = key, nil
 		for id, s := range l.stories {
-			if owner == nil || s.UserID == *owner {
+			if owner == nil || s.Owner.Is(*owner) {
 				l.order = append(l.order, id)
 			}
 		}
@@ -124,9 +125,26 @@ func (l *library) newest(owner *string) []codestory.StoryID {
 	return l.order
 }
 
-func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
+func (l *library) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
 	story, err := l.Story(ctx, id)
-	return story.UserID, err
+	if l.before != nil {
+		return *l.before, err
+	}
+	return story.Owner, err
+}
+
+// OwnerNow looks nothing up, as far as takeAsked is concerned: it is part of the proof of a KEY.
+func (l *library) OwnerNow(id codestory.StoryID) (codestory.Owner, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	story, ok := l.stories[id]
+	if !ok {
+		return codestory.Owner{}, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	}
+	if l.before != nil {
+		return *l.before, nil
+	}
+	return story.Owner, nil
 }
 
 func (l *library) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
@@ -254,7 +272,16 @@ func (a *access) Prove(challenge string) string { return "proof of " + challenge
 
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
-func (a *access) PlayKey(id codestory.StoryID) string {
+func (a *access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
+	return a.playKey(id) + "." + hex.EncodeToString([]byte(owner.Text()))
+}
+
+func (a *access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	story, _, ok := strings.Cut(key, ".")
+	return ok && story == a.playKey(id)
+}
+
+func (a *access) playKey(id codestory.StoryID) string {
 	return a.key("KEY-"+string(id)[:8], string(id))
 }
 
@@ -269,6 +296,15 @@ func (a *access) LibraryUser(key string) (string, bool) {
 }
 
 func (a *access) RotateLibraryKey(user string) error { return a.rotate("library " + user) }
+
+func (a *access) ReplaceKeys(user string, stories []codestory.StoryID) error {
+	for _, id := range stories {
+		if err := a.RotatePlayKey(id); err != nil {
+			return err
+		}
+	}
+	return a.RotateLibraryKey(user)
+}
 
 // key is the first KEY of what is named, or a later one.
 func (a *access) key(first, name string) string {

@@ -28,12 +28,12 @@ const (
 )
 
 // feedURL is the URL of one of the story's files below /feed/, with its KEY. It does not expire.
-func (s *server) feedURL(id codestory.StoryID, ending string, q url.Values) string {
+func (s *server) feedURL(story codestory.Story, ending string, q url.Values) string {
 	if q == nil {
 		q = url.Values{}
 	}
-	q.Set("k", s.access.PlayKey(id))
-	return s.absoluteURL("/feed/"+string(id)+ending, q)
+	q.Set("k", s.access.PlayKey(story.ID, story.Owner))
+	return s.absoluteURL("/feed/"+string(story.ID)+ending, q)
 }
 
 // libraryURL is the URL of the feed of all the user's stories: of those from cursor on.
@@ -45,7 +45,8 @@ func (s *server) libraryURL(user, cursor string) string {
 	return s.absoluteURL("/feed/"+feedLibrary, q)
 }
 
-// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing is looked up before that is proved.
+// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing but whose the story is, is looked up before
+// that is proved.
 func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["k"]) != 1 {
@@ -66,7 +67,7 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	if err != nil {
 		return errNotFound
 	}
-	if err := s.checkPlayKey(id, q); err != nil {
+	if err := s.openedBy(r.Context(), id, q["k"]); err != nil {
 		return err
 	}
 	return s.rooms.serve(r, storyClient(id), feeds, func(r *http.Request) error { return s.storyFeed(w, r, id, "."+ending, q) })
@@ -76,6 +77,9 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 func (s *server) storyFeed(w http.ResponseWriter, r *http.Request, id codestory.StoryID, ending string, q url.Values) error {
 	story, err := s.wholeStoryOf(r.Context(), id)
 	if err != nil {
+		return err
+	}
+	if err := s.opens(id, story.Owner, q.Get("k")); err != nil { // since it was looked up
 		return err
 	}
 	show := s.newShow(story)
@@ -214,7 +218,7 @@ func (s *server) keyURLs(story codestory.Story) codestory.KeyURLs {
 		path = codestory.StoryAudioPath(story.ID)
 	}
 	return codestory.KeyURLs{
-		PlayURL: s.playURL(path), FeedURL: s.feedURL(story.ID, feedXML, nil), PlaylistURL: s.feedURL(story.ID, feedM3U8, nil),
+		PlayURL: s.playURL(path, story.Owner), FeedURL: s.feedURL(story, feedXML, nil), PlaylistURL: s.feedURL(story, feedM3U8, nil),
 	}
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/hmac"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,8 +15,8 @@ import (
 // URL again.
 const playLifetime = time.Hour
 
-// play answers GET and HEAD /play/{story_id}/{path}, to whoever brings the story's KEY or a signature. Nothing is
-// looked up before that is proved.
+// play answers GET and HEAD /play/{story_id}/{path}, to whoever brings the story's KEY or a signature. Nothing but whose
+// the story is, is looked up before that is proved.
 func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	path, err := codestory.ParsePath(strings.TrimPrefix(p.ByName("path"), "/"))
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	keyed := q.Has("k")
 	var link localLink
 	if keyed {
-		err = s.checkPlayKey(path.Story(), q)
+		err = s.openedBy(r.Context(), path.Story(), q["k"])
 	} else {
 		link, err = verifyLink(s.access.LinkKey(), path, q, time.Now())
 	}
@@ -46,14 +45,6 @@ func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Param
 		}
 		return s.serveFile(w, r, path, "private, no-cache")
 	})
-}
-
-func (s *server) checkPlayKey(id codestory.StoryID, q url.Values) error {
-	want := s.access.PlayKey(id)
-	if got := q["k"]; len(got) != 1 || want == "" || !hmac.Equal([]byte(got[0]), []byte(want)) {
-		return errLinkInvalid
-	}
-	return nil
 }
 
 // playKeyed answers a player URL: with the bytes while the file is on this machine or its store makes no links, else

@@ -61,6 +61,10 @@ func problemOf(err error) (p *Problem, internal bool) {
 		return errNotOurs, false
 	case errors.Is(err, codestory.ErrDiskFull):
 		return errDiskFull, false
+	case errors.Is(err, codestory.ErrFormUsed):
+		return errFormUsed, false
+	case errors.Is(err, codestory.ErrFormBusy):
+		return errFormBusy, false
 	case errors.Is(err, codestory.ErrCursor):
 		return errCursor, false
 	default:

@@ -77,7 +77,7 @@ func (w *world) wantRoom() {
 	for _, c := range []struct{ path, token string }{
 		{"/healthz", ""}, {"/readyz", ""}, {"/api/status", ownerToken}, {"/metrics", ownerToken},
 		{storyURL(homeStory, ""), homeToken}, {storyURL(homeStory, "/audio/stream?proxy=1"), homeToken},
-		{w.playPath(homeStory), ""},
+		{w.playURL(codestory.StoryAudioPath(homeStory)), ""},
 	} {
 		wantStatus(w.t, w.request("GET", c.path, c.token), 200)
 	}
@@ -85,10 +85,6 @@ func (w *world) wantRoom() {
 	_ = resp.Body.Close()
 	_, resp = w.listenAs(ownerToken)
 	_ = resp.Body.Close()
-}
-
-func (w *world) playPath(id codestory.StoryID) string {
-	return "/play/" + string(codestory.StoryAudioPath(id)) + "?k=" + w.access.PlayKey(id)
 }
 
 // One token or KEY takes up its share and no more, and half-sent requests take up nothing.
@@ -99,7 +95,7 @@ func TestCrowd(t *testing.T) {
 		"unread streams of a play token": func(w *world) map[int]int {
 			return w.crowd(960, storyURL(aliceStory, "/audio/stream?proxy=1"), aliceToken)
 		},
-		"unread streams of a KEY": func(w *world) map[int]int { return w.crowd(960, w.playPath(aliceStory), "") },
+		"unread streams of a KEY": func(w *world) map[int]int { return w.crowd(960, w.playURL(codestory.StoryAudioPath(aliceStory)), "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -132,6 +128,8 @@ type pipes struct {
 	closed chan struct{}
 }
 
+func newPipes() pipes { return pipes{make(chan net.Conn), make(chan struct{})} }
+
 func (p pipes) Accept() (net.Conn, error) {
 	select {
 	case conn := <-p.conns:
@@ -151,7 +149,7 @@ func TestUnreadStreamEnds(t *testing.T) {
 		w := newFakes(t, api.Options{})
 		data := bytes.Repeat([]byte("unread "), 300<<10)
 		w.lib.files[codestory.StoryAudioPath(aliceStory)] = file{data: data, local: true}
-		srv, listener := api.NewServer(w.handler), pipes{make(chan net.Conn), make(chan struct{})}
+		srv, listener := api.NewServer(w.handler), newPipes()
 		done := make(chan error, 1)
 		go func() { done <- srv.Serve(listener) }()
 		t.Cleanup(func() {
@@ -162,7 +160,7 @@ func TestUnreadStreamEnds(t *testing.T) {
 			ours, theirs := net.Pipe()
 			t.Cleanup(func() { _ = ours.Close() })
 			listener.conns <- theirs
-			if _, err := fmt.Fprintf(ours, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", w.playPath(aliceStory)); err != nil {
+			if _, err := fmt.Fprintf(ours, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", w.playURL(codestory.StoryAudioPath(aliceStory))); err != nil {
 				t.Fatal(err)
 			}
 			resp, err := http.ReadResponse(bufio.NewReader(ours), nil)

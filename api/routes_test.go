@@ -100,7 +100,7 @@ func TestLogKeepsSecrets(t *testing.T) {
 	w := newWorld(t)
 	w.lib.change(func() { w.lib.fault = errors.New("disk on fire") })
 	w.monitor.fault = errors.New("database on fire")
-	key := w.access.PlayKey(farStory)
+	key := w.key(farStory)
 	wantProblem(t, w.request("GET", storyURL(farStory, "/audio?x=query-secret"), aliceToken), 500, "internal")
 	wantProblem(t, w.request("GET", "/play/"+string(farStory)+"/audio/story.mp3?k="+key, ""), 500, "internal")
 	wantProblem(t, w.request("GET", "/api/status", ownerToken), 500, "internal")

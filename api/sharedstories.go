@@ -25,29 +25,31 @@ type sharedStories struct {
 type sharedStory struct {
 	event uint64
 	made  time.Time
-	data  []byte
+	owner codestory.Owner // when it was made
+	data  []byte          // nil if the story cannot be had
 }
 
-// of is the story of that event; nil if it cannot be had. make makes it, unless another listener was sent it a moment ago.
-func (s *sharedStories) of(event uint64, make func() []byte) []byte {
+// of is the story of that event. make makes it, unless another listener was sent it a moment ago.
+func (s *sharedStories) of(event uint64, make func() sharedStory) sharedStory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = slices.DeleteFunc(s.last, func(e sharedStory) bool { return time.Since(e.made) >= sharedFor })
 	if i := slices.IndexFunc(s.last, func(e sharedStory) bool { return e.event == event }); i >= 0 {
-		return s.last[i].data
+		return s.last[i]
 	}
-	data := make()
-	if data != nil && len(s.last) < maxShared {
-		s.last = append(s.last, sharedStory{event, time.Now(), data})
+	story := make()
+	story.event, story.made = event, time.Now()
+	if story.data != nil && len(s.last) < maxShared {
+		s.last = append(s.last, story)
 	}
-	return data
+	return story
 }
 
-// storyEvent is the story as listeners get it; nil if it is not known any more.
-func (s *server) storyEvent(ctx context.Context, id codestory.StoryID) []byte {
+// storyEvent is the story as listeners get it.
+func (s *server) storyEvent(ctx context.Context, id codestory.StoryID) sharedStory {
 	story, err := s.lib.Story(ctx, id)
 	if err != nil {
-		return nil
+		return sharedStory{}
 	}
-	return s.encodeListed(story)
+	return sharedStory{owner: story.Owner, data: s.encodeListed(story)}
 }

@@ -25,6 +25,7 @@ type storyRequest struct {
 	id      codestory.StoryID
 	chapter int // 0 is the whole story
 	caller  codestory.Token
+	owner   codestory.Owner // as it was when the caller was let in; not known if that is one of scope manage
 }
 
 // parseStoryRequest reads the path's parameters. A chapter's number is written in one way only, without zeros in
@@ -90,6 +91,9 @@ func (s *server) list(ctx context.Context, owner *string, cursor string) iter.Se
 				return
 			}
 			for _, story := range page.Stories {
+				if owner != nil && !story.Owner.Is(*owner) { // since it was listed
+					continue
+				}
 				if !yield(listed{story, page.NextCursor}, nil) {
 					return
 				}
@@ -148,6 +152,9 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 		return err
 	}
 	asked := s.askForWhole(r.Context(), story)
+	if !req.caller.MayRead(asked.Owner) { // since it was looked up
+		return errOwner
+	}
 	story = told(s.presented(asked), req.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}

@@ -52,7 +52,13 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 			return d.unanswered(ctx, err)
 		}
 	}
-	return d.queue.Found(path, storedObject(object), metadata)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	err = d.queue.Found(path, storedObject(object), d.sayOf(path, metadata))
+	if metadata != nil {
+		d.events.touch(path.Story())
+	}
+	return err
 }
 
 // storedObject is the object as the index has it.

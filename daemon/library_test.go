@@ -70,7 +70,7 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
 		store.store(codestory.StoryAudioPath(router).Key(), "audio")
 		time.Sleep(absenceTime)
-		if owner, err := w.Owner(t.Context(), router); owner != "ada" || err != nil {
+		if owner, err := w.Owner(t.Context(), router); !owner.Is("ada") || err != nil {
 			t.Errorf("owner %q, %v", owner, err)
 		}
 		loc, err := w.Locate(t.Context(), codestory.StoryAudioPath(router))
@@ -221,7 +221,7 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 			t.Errorf("stored %q", content)
 		}
 		s, err := w.Story(t.Context(), kilo)
-		if err != nil || s.UserID != "ada" || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
+		if err != nil || !s.Owner.Is("ada") || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
 			t.Errorf("story %+v, %v", s, err)
 		}
 	})

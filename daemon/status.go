@@ -24,7 +24,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote = d.remoteStatus(d.gate.verdict())
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.watcher.Problems(), d.problems(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
+	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
 	return s, nil
 }
 

@@ -129,9 +129,13 @@ func (c *Client) AddToken(ctx context.Context, req api.TokenRequest) (secret str
 	return token.Secret, err
 }
 
-// RemoveToken ends a token.
-func (c *Client) RemoveToken(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodDelete, "/api/tokens/"+url.PathEscape(name), nil, nil)
+// RemoveToken ends a token. With keys the KEYs of its user are replaced too.
+func (c *Client) RemoveToken(ctx context.Context, name string, keys bool) error {
+	path := "/api/tokens/" + url.PathEscape(name)
+	if keys {
+		path += "?keys=1"
+	}
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
 }
 
 // Health asks whether the daemon answers, and for its proof that it is the one of this data directory; see

@@ -99,7 +99,7 @@ func TestBusyDaemon(t *testing.T) {
 	}))
 	t.Cleanup(daemon.Close)
 	dataDir := t.TempDir()
-	keys, err := access.Open(dataDir)
+	keys, err := access.Open(dataDir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

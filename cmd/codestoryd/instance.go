@@ -35,7 +35,10 @@ func (i instance) url() string {
 	return localURL(scheme, i.Address).String()
 }
 
-const instanceFile = "daemon.json"
+const (
+	instanceFile = "daemon.json"
+	maxInstance  = 4 << 10 // bytes
+)
 
 func writeInstance(dataDir string, i instance) error {
 	b, err := json.Marshal(i)
@@ -100,7 +103,7 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 }
 
 func (c config) readInstance() (i instance, err error) {
-	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))
+	b, err := atomicfile.Read(filepath.Join(c.dataDir, instanceFile), maxInstance)
 	if errors.Is(err, fs.ErrNotExist) {
 		return i, errNotRunning
 	}
