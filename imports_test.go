@@ -101,7 +101,7 @@ var libraries = map[string]allowed{
 	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
 	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
 	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/rclone"}}, // names that look the same
-	"golang.org/x/time/rate":                  {code: []string{"remote"}},
+	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
 	"gopkg.in/yaml.v3":                        {tests: []string{"."}},
 }

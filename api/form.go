@@ -123,6 +123,7 @@ func (s *server) receiveForm(w http.ResponseWriter, r *http.Request, p httproute
 		return err
 	}
 	body.proved = true
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the file may take hours
 	content := &formFile{r: file}
 	if err := s.editor.Receive(r.Context(), path, content); err != nil {
 		if content.broken {

@@ -88,6 +88,9 @@ func (s schemas) ofType(t reflect.Type) object {
 	if t == reflect.TypeFor[time.Time]() {
 		return object{"type": "string", "format": "date-time"}
 	}
+	if t == reflect.TypeFor[codestory.Owner]() {
+		return object{"type": []string{"string", "null"}}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return nullable(s.ofType(t.Elem()))

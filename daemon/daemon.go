@@ -28,8 +28,10 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
@@ -71,6 +73,10 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
+	reading sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
+	settled map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
+	swept   questions                               // for the metadata.json of stories without an owner
+
 	database databaseTrouble
 	empty    emptyDir
 
@@ -98,6 +104,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	if d.problems == nil {
 		d.problems = problem.NewSet(log)
 	}
+	d.swept.keep = sweepOwnerEvery
 	opts.Watch.Logger, opts.Watch.Problems = log.With("component", "watch"), d.problems
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)
 	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)

@@ -100,11 +100,11 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 			info = remote.ParseDestination(name)
 		}
 		problems = append(problems, daemon.DatabaseProblems(q)...)
-		faulty, err := daemon.FaultySounds(q)
+		files, err := daemon.FileProblems(q)
 		if err != nil {
 			return err
 		}
-		problems = append(problems, faulty...)
+		problems = append(problems, files...)
 		stats, err = q.Stats()
 		return err
 	})

@@ -67,10 +67,10 @@ func TestSecretsAreReplaced(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		a := newEnv(t, dir)
-		link, play := string(a.LinkKey()), a.PlayKey("a")
+		link, play := string(a.LinkKey()), a.PlayKey("a", codestory.OwnedBy("ada"))
 		token, _ := access.OwnerToken(dir)
 		time.Sleep(5 * time.Second)
-		if string(a.LinkKey()) != link || a.PlayKey("a") != play {
+		if string(a.LinkKey()) != link || a.PlayKey("a", codestory.OwnedBy("ada")) != play {
 			t.Error("keys change by themselves")
 		}
 
@@ -78,7 +78,7 @@ func TestSecretsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if string(a.LinkKey()) == link || a.PlayKey("a") == play {
+		if string(a.LinkKey()) == link || a.PlayKey("a", codestory.OwnedBy("ada")) == play {
 			t.Error("the keys of a file that was removed are still in force")
 		}
 		if b := open(t, dir); string(b.LinkKey()) != string(a.LinkKey()) {
