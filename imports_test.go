@@ -57,7 +57,7 @@ var arrows = map[string]allowed{
 		tests: []string{"queue/queuetest", "remote/remotetest"},
 	},
 	"daemon/access":       {code: []string{".", "internal/atomicfile", "internal/problem"}},
-	"internal/atomicfile": {code: []string{"."}},
+	"internal/atomicfile": {code: []string{".", "internal/problem"}},
 	"internal/disk":       {},
 	"internal/problem":    {code: []string{"."}},
 	"daemon/jwt":          {code: []string{".", "internal/atomicfile", "internal/problem"}},
@@ -76,6 +76,7 @@ var libraries = map[string]allowed{
 	"github.com/BurntSushi/toml":          {code: []string{"cmd/codestoryd"}},
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
+	"github.com/coreos/go-oidc/v3/oidc":   {code: []string{"daemon/jwt"}},
 	"github.com/dhowden/tag":              {code: []string{"daemon/audio"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
@@ -99,7 +100,7 @@ var libraries = map[string]allowed{
 	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
 	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
 	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/rclone"}}, // names that look the same
-	"golang.org/x/time/rate":                  {code: []string{"remote"}},
+	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
 	"go.yaml.in/yaml/v4":                      {tests: []string{"."}},
 }

@@ -126,6 +126,7 @@ func (s *server) receiveForm(w http.ResponseWriter, r *http.Request, p httproute
 		return err
 	}
 	body.prove(expires.Add(formGrace))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the file may take hours
 	if err := s.editor.Receive(r.Context(), path, expires, file); err != nil {
 		return err
 	}

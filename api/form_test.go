@@ -171,20 +171,6 @@ func TestHalfSentFormsKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// pipes is a listener in memory, for bubbles of synctest.
-type pipes chan net.Conn
-
-func (p pipes) Accept() (net.Conn, error) {
-	conn, open := <-p
-	if !open {
-		return nil, net.ErrClosed
-	}
-	return conn, nil
-}
-
-func (p pipes) Close() error   { return nil }
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
 // TestSlowForms: a form has to be proved soon, its file to come at a least rate, and all of it not long after the form
 // has expired.
 func TestSlowForms(t *testing.T) {
@@ -209,12 +195,12 @@ func TestSlowForms(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newFakes(t, api.Options{})
 				path, fields := w.signedForm(test.lifetime)
-				listener := make(pipes)
+				listener := newPipes()
 				server := api.NewServer(w.handler)
 				served := make(chan error, 1)
 				go func() { served <- server.Serve(listener) }()
 				near, far := net.Pipe()
-				listener <- far
+				listener.conns <- far
 				ctx, ended := context.WithCancel(t.Context())
 				var sending sync.WaitGroup
 				sending.Go(func() {
@@ -244,7 +230,6 @@ func TestSlowForms(t *testing.T) {
 				ended()
 				near.Close()
 				sending.Wait()
-				close(listener)
 				server.Close()
 				<-served
 			})

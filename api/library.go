@@ -11,11 +11,13 @@ import (
 // Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
 // such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
 type Library interface {
-	// Stories lists stories with their files, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
+	// Stories lists stories with their files, newest first, and holds all of them. With owner nil it lists everybody's. cursor is "" or the NextCursor of
 	// the page before; one that was not made here is codestory.ErrCursor.
 	Stories(ctx context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error)
-	// Owner is the user of the story.
-	Owner(ctx context.Context, id codestory.StoryID) (string, error)
+	// Owner is whose the story is. If nobody knows, it may ask the store.
+	Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error)
+	// OwnerNow is whose the story is as far as is known now. It asks nobody; codestory.ErrNotFound if the story is not known.
+	OwnerNow(id codestory.StoryID) (codestory.Owner, error)
 	// Story describes the story with its files. PlayURL and FeedURL are left to the caller.
 	Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error)
 	// Locate says where the present version of the file can be had. A file that is neither here nor in the index
@@ -50,8 +52,10 @@ type Access interface {
 
 // Keys are what player URLs and feeds are opened with: URL-safe texts, the same after a restart.
 type Keys interface {
-	// PlayKey is the KEY of the story.
-	PlayKey(id codestory.StoryID) string
+	// PlayKey is the KEY of the story while it has that owner: another owner, or one that is not known, another KEY.
+	PlayKey(id codestory.StoryID, owner codestory.Owner) string
+	// PlayKeyOf reports whether the KEY is one of the story, of whatever owner.
+	PlayKeyOf(id codestory.StoryID, key string) bool
 	// RotatePlayKey replaces it: the old one opens nothing from then on.
 	RotatePlayKey(id codestory.StoryID) error
 	// LibraryKey is the KEY of the feed of all the user's stories.
@@ -60,6 +64,8 @@ type Keys interface {
 	LibraryUser(key string) (user string, ok bool)
 	// RotateLibraryKey replaces LibraryKey.
 	RotateLibraryKey(user string) error
+	// ReplaceKeys replaces LibraryKey of the user and PlayKey of the stories, all or none.
+	ReplaceKeys(user string, stories []codestory.StoryID) error
 }
 
 // Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does

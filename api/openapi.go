@@ -128,7 +128,8 @@ var operations = []operation{
 	{method: "GET", path: "/api/tokens", right: rightManage, id: "tokens", summary: "The tokens that were added.", answers: ok(TokenList{}), problems: []int{401, 403}},
 	{method: "POST", path: "/api/tokens", right: rightManage, id: "addToken", summary: "Make a token.", body: TokenRequest{},
 		answers: []reply{{status: http.StatusCreated, description: "the token, with its secret, told this once", body: NewToken{}}}, problems: []int{400, 401, 403, 409, 413, 415}},
-	{method: "DELETE", path: "/api/tokens/{name}", right: rightManage, id: "removeToken", summary: "End a token.", answers: noContent, problems: []int{401, 403, 404}},
+	{method: "DELETE", path: "/api/tokens/{name}", right: rightManage, id: "removeToken", summary: "End a token. Player URLs and feeds with a KEY of its user go on working, unless keys=1 replaces those KEYs.", params: []string{"keys"},
+		answers: noContent, problems: []int{400, 401, 403, 404, 503}},
 }
 
 // pattern is the router's.

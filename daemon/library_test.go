@@ -61,13 +61,13 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 				t.Errorf("a story that is nowhere: %v", err)
 			}
 		}
-		if n := store.count("stat"); n != 2 {
-			t.Errorf("the store was asked %d times for the metadata and the audio", n)
+		if stats, lists := store.count("stat"), store.count("list"); stats != 0 || lists != 1 {
+			t.Errorf("the store was asked %d times for a file and %d times for a list", stats, lists)
 		}
 		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
 		store.store(codestory.StoryAudioPath(router).Key(), "audio")
 		time.Sleep(absenceTime)
-		if owner, err := w.Owner(t.Context(), router); owner != "ada" || err != nil {
+		if owner, err := w.Owner(t.Context(), router); !owner.Is("ada") || err != nil {
 			t.Errorf("owner %q, %v", owner, err)
 		}
 		loc, err := w.Locate(t.Context(), codestory.StoryAudioPath(router))
@@ -154,7 +154,7 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 			t.Errorf("stored %q", content)
 		}
 		s, err := w.Story(t.Context(), kilo)
-		if err != nil || s.UserID != "ada" || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
+		if err != nil || !s.Owner.Is("ada") || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
 			t.Errorf("story %+v, %v", s, err)
 		}
 	})

@@ -55,7 +55,7 @@ func (s *Store) connect(ctx context.Context) (*connection, context.Context, erro
 // class is most often a remote that was never set up to its end, which only rclone's own words tell.
 func (s *Store) refused(err error) error {
 	if errors.Is(err, fs.ErrorIsFile) {
-		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", err)
+		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", s.hide(err))
 	}
 	err = s.classify(err)
 	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {

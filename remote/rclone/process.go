@@ -21,6 +21,7 @@ import (
 var process struct {
 	once   sync.Once
 	logger atomic.Pointer[slog.Logger]
+	hiding atomic.Pointer[strings.Replacer] // of secrets in the log; nil hides nothing
 
 	config    sync.Once
 	configErr error
@@ -56,10 +57,14 @@ func (logHandler) Enabled(ctx context.Context, of slog.Level) bool {
 }
 
 func (logHandler) Handle(ctx context.Context, r slog.Record) error {
-	attrs := []slog.Attr{slog.String("message", strings.TrimSpace(r.Message))}
+	hide := func(text string) string { return text }
+	if hiding := process.hiding.Load(); hiding != nil {
+		hide = hiding.Replace
+	}
+	attrs := []slog.Attr{slog.String("message", hide(strings.TrimSpace(r.Message)))}
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "object" {
-			attrs = append(attrs, a)
+			attrs = append(attrs, slog.String(a.Key, hide(a.Value.String())))
 		}
 		return true
 	})

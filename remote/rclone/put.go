@@ -22,7 +22,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	defer body.Close()
 	object, err := s.put(ctx, key, body, src.Size(), opts)
 	if err != nil {
-		return remote.Object{}, fmt.Errorf("storing %s: %w", key, failure(ctx, s.endpoint, body, err))
+		return remote.Object{}, fmt.Errorf("storing %s: %w", key, s.hide(failure(ctx, s.endpoint, body, err)))
 	}
 	object.MD5 = body.Sum()
 	return object, nil

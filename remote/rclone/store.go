@@ -32,7 +32,8 @@ type Store struct {
 	remote   string // as rclone takes it: NAME:PATH
 	endpoint string // the same for people and for the index
 	limiter  *remote.Limiter
-	base     context.Context // carries rclone's settings
+	base     context.Context   // carries rclone's settings
+	hiding   *strings.Replacer // of secrets in rclone's messages
 
 	connecting chan struct{} // a lock that can be given up: sending locks conn, receiving unlocks it
 	conn       *connection   // nil until the remote has answered
@@ -54,7 +55,7 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	setUp(opts.Logger)
+	setUp(nil) // until it is known what its messages must not show
 	if err := loadConfig(); err != nil {
 		return nil, err
 	}
@@ -63,14 +64,18 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 		err = errors.New("it is a path")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
+		return nil, fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", Redacted(name), err)
 	}
 	if err := configured(name, parsed.Name); err != nil {
 		return nil, err
 	}
-	return &Store{
-		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), connecting: make(chan struct{}, 1),
-	}, nil
+	s := &Store{
+		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), hiding: hiding(name),
+		connecting: make(chan struct{}, 1),
+	}
+	process.hiding.Store(s.hiding)
+	setUp(opts.Logger)
+	return s, nil
 }
 
 // configured returns nil if rclone knows the remote and has its backend. If the remote stands for another one, the first
@@ -103,7 +108,7 @@ func endpoint(parsed fspath.Parsed) string {
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return remote.Info{Kind: "rclone", Endpoint: s.endpoint} }
 
-func (s *Store) classify(err error) error { return classify(s.endpoint, err) }
+func (s *Store) classify(err error) error { return classify(s.endpoint, s.hide(err)) }
 
 // Check implements remote.Store. It looks for an object that is not there: any answer shows that the remote can be
 // reached and lets us in, and costs the same however much it holds.
