@@ -211,8 +211,8 @@ func (o operation) describe(id string, schemas schemas) object {
 		responses[strconv.Itoa(a.status)] = response
 	}
 	problems := o.problems
-	if o.right != rightNone { // too many wrong tokens
-		problems = append(slices.Clone(problems), http.StatusTooManyRequests)
+	if o.right != rightNone || slices.Contains(o.params, "k") { // wrong tokens, or a share that is taken
+		problems = append(slices.Clone(problems), http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	}
 	for _, status := range problems {
 		responses[strconv.Itoa(status)] = object{

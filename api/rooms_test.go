@@ -221,7 +221,8 @@ func TestTwoLengths(t *testing.T) {
 	w := newWorld(t)
 	resp := w.raw("POST /api/queue/pause HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + ownerToken +
 		"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	if !resp.Close {
+	wantStatus(t, resp, 200)
+	if _ = body(t, resp); !resp.Close {
 		t.Error("the connection is kept")
 	}
 }

@@ -42,6 +42,20 @@ func tellStep(m *machine, id codestory.StoryID, user string) {
 	m.write(codestory.MetadataPath(id), fmt.Appendf(nil, `{"title": "secret of %s", "user_id": %q}`, user, user))
 }
 
+// readStep waits until the story's metadata.json was read: what is replaced before says nothing.
+func readStep(m *machine, id codestory.StoryID, user string) {
+	m.t.Helper()
+	var s codestory.Story
+	for end := time.Now().Add(longest); ; time.Sleep(20 * time.Millisecond) {
+		if code := m.get("/api/storage/stories/"+string(id), &s); code == http.StatusOK && s.Owner.Is(user) {
+			return
+		}
+		if time.Now().After(end) {
+			m.t.Fatalf("story %s is not known to be %q's: %q", id, user, s.Owner.Text())
+		}
+	}
+}
+
 func badStep(text string) step {
 	return func(m *machine, id codestory.StoryID, _ string) { m.write(codestory.MetadataPath(id), []byte(text)) }
 }
@@ -90,8 +104,8 @@ func ownersStories() []ofUser {
 		{chapterStep, symlinkStep, func(m *machine, id codestory.StoryID, _ string) {
 			_ = os.Remove(filepath.Join(m.dir, string(codestory.MetadataPath(id))))
 		}, tellStep},
-		{tellStep, chapterStep, badStep(`{`), secondStep},
-		{tellStep, chapterStep, badStep(`{"title": "secret"}`), badStep(`null`)},
+		{tellStep, chapterStep, readStep, badStep(`{`), secondStep},
+		{tellStep, chapterStep, readStep, badStep(`{"title": "secret"}`), badStep(`null`)},
 		{badStep(`{"user_id": "` + strings.Repeat("x", codestory.MaxMetadataBytes) + `"}`), chapterStep, tellStep},
 	}
 	var stories []ofUser
@@ -374,7 +388,7 @@ func (w *watched) loseDatabase(server *remotetest.MinIO) {
 		_ = os.Remove(filepath.Join(w.m.dataDir, name))
 	}
 	// What is in the store of these does not say whose they are any more.
-	stories := slices.DeleteFunc(slices.Clone(w.stories), func(s ofUser) bool { return len(s.written) == 4 })
+	stories := slices.DeleteFunc(slices.Clone(w.stories), func(s ofUser) bool { return len(s.written) >= 4 })
 	w.m.start()
 	w.moved()
 	w.m.await("the stories to be known", func(s codestory.Status) bool { return s.Queue.Queued > 0 })
