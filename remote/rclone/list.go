@@ -20,9 +20,8 @@ import (
 // List implements remote.Lister. It holds one folder at a time for each level.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
 	return func(yield func(remote.Object, error) bool) {
-		c, err := s.connect(ctx)
+		c, ctx, err := s.connect(ctx)
 		if err == nil {
-			ctx := fs.CopyConfig(ctx, s.base)
 			w := walk{fs: c, prefix: prefix, after: after}
 			err = w.run(ctx, func(key string, file fs.Object) (bool, error) {
 				object, err := c.describe(ctx, key, file)

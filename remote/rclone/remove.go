@@ -17,7 +17,7 @@ import (
 // Remove implements remote.Remover, by one request and more for each key. Folders stay, also empty ones: whether one
 // is empty can change before it is deleted.
 func (s *Store) Remove(ctx context.Context, keys []string) error {
-	c, err := s.connect(ctx)
+	c, ctx, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
@@ -29,7 +29,7 @@ func (s *Store) Remove(ctx context.Context, keys []string) error {
 		if err != nil {
 			return err
 		}
-		return s.missing(file.Remove(fs.CopyConfig(ctx, s.base)))
+		return s.missing(file.Remove(ctx))
 	})
 }
 

@@ -92,11 +92,11 @@ func TestHasherRemote(t *testing.T) {
 // userMetadata reads it as rclone does.
 func userMetadata(t *testing.T, store remote.Store, key string) map[string]string {
 	s := store.(*Store)
-	c, err := s.connect(t.Context())
+	c, ctx, err := s.connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, _, err := s.find(t.Context(), c, key)
+	file, _, err := s.find(ctx, c, key)
 	if err != nil {
 		t.Fatal(err)
 	}
