@@ -41,11 +41,16 @@ var arrows = map[string]allowed{
 		code:  []string{".", "remote"},
 		tests: []string{"remote/remotetest"},
 	},
-	"remote/rclone": {
-		code:  []string{".", "remote"},
+	"remote/folder": {
+		code:  []string{".", "internal/atomicfile", "remote"},
 		tests: []string{"remote/remotetest"},
 	},
-	"remote/remotetest": {code: []string{".", "remote"}},
+	"remote/rclone": {
+		code:  []string{".", "remote", "remote/rclone/lazy"},
+		tests: []string{"remote/remotetest"},
+	},
+	"remote/rclone/lazy": {},
+	"remote/remotetest":  {code: []string{".", "remote"}},
 	// Programs of their own, that measure the daemon as a user runs it.
 	"remote/remotetest/latency": {},
 	"remote/remotetest/peers":   {code: []string{".", "api/client", "remote/remotetest"}},
@@ -63,7 +68,7 @@ var arrows = map[string]allowed{
 	"daemon/watch":        {code: []string{".", "internal/problem"}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "internal/atomicfile", "daemon/jwt",
-			"daemon/watch", "internal/problem", "queue", "remote", "remote/rclone", "remote/s3"},
+			"daemon/watch", "internal/problem", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
 		tests: []string{"remote/remotetest"},
 	},
 }
@@ -98,8 +103,8 @@ var libraries = map[string]allowed{
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
 	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
-	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
-	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/rclone"}}, // names that look the same
+	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest"}},
+	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/folder"}}, // names that look the same
 	"golang.org/x/time/rate":                  {code: []string{"remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
 	"gopkg.in/yaml.v3":                        {tests: []string{"."}},
