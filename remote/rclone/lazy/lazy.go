@@ -21,7 +21,7 @@ func setVariable() bool {
 // Restore makes the environment what it was, for rclone's own use of it and for commands that it runs. Call it once rclone
 // is initialized.
 func Restore() {
-	if set {
+	if set && os.Getenv(variable) == "" {
 		_ = os.Unsetenv(variable)
 	}
 }
