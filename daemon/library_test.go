@@ -64,8 +64,8 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 		if n := store.count("stat"); n != 2 {
 			t.Errorf("the store was asked %d times for the metadata and the audio", n)
 		}
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
-		store.store(codestory.StoryAudioPath(router).Key(), "audio")
+		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
+		store.Set(codestory.StoryAudioPath(router).Key(), "audio")
 		time.Sleep(absenceTime)
 		if owner, err := w.Owner(t.Context(), router); owner != "ada" || err != nil {
 			t.Errorf("owner %q, %v", owner, err)
@@ -150,7 +150,7 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 		w.write(path, `{"user_id": "ada"}`)
 		w.write(path, `{"user_id": `)
 		w.upload(time.Second)
-		if content, _ := store.object(path.Key()); content != `{"user_id": ` {
+		if content, _ := store.Content(path.Key()); content != `{"user_id": ` {
 			t.Errorf("stored %q", content)
 		}
 		s, err := w.Story(t.Context(), kilo)
