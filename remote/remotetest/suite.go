@@ -63,13 +63,10 @@ func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options)
 		{"a reader is put whole", s.reader},
 		{"a download is whole", s.download},
 		{"a download goes on", s.resume},
-		{"exists", s.exists},
 		{"objects are deleted", s.remove},
 		{"objects are listed", s.list},
 		{"objects are copied", s.copy},
-		{"plain URLs", s.urls},
 		{"links", s.links},
-		{"links to put", s.putLinks},
 		{"forms", s.forms},
 	} {
 		t.Run(sub.name, func(t *testing.T) {
