@@ -201,6 +201,9 @@ func TestDeniedKeyIsNoHostage(t *testing.T) {
 
 // One file that the store cannot take leaves readers what it has.
 func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
 		for _, fault := range []error{errors.New("500"), errDenied} {

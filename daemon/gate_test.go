@@ -123,6 +123,9 @@ func TestDeniedIsToldAtOnce(t *testing.T) {
 
 // Uploads that fail one after another, each for a reason of its own, are the store's fault after all.
 func TestManyFailuresShutTheGate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{put: func(context.Context, string) error { return errors.New("500 internal error") }}
 		w := newWorld(t, store, Options{})

@@ -29,6 +29,9 @@ func tardy(w *world, path codestory.Path, later time.Duration) {
 }
 
 func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	for _, later := range []time.Duration{time.Second, 10 * time.Minute, 5 * time.Hour} {
 		t.Run(later.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

@@ -39,6 +39,9 @@ func TestPlayableFirst(t *testing.T) {
 
 // One file that the store refuses holds up no other, and is tried again without end.
 func TestFailingFileIsNoHostage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		bad := codestory.ChapterPath(kilo, 1).Key()
 		store := &scripted{put: func(_ context.Context, key string) error {

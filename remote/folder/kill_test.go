@@ -48,6 +48,9 @@ func putForEver(dir string) error {
 // TestKilled kills the process at any moment, over and over. What was acknowledged is there, or something newer
 // is; what is there is whole and rightly described.
 func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it kills processes")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	acknowledged := map[string]int{}

@@ -28,7 +28,7 @@ func newStore(t *testing.T) *Store {
 	return store
 }
 
-func TestStore(t *testing.T) {
+func TestFolder(t *testing.T) {
 	t.Parallel()
 	remotetest.TestStore(t, func(t *testing.T) remote.Store { return newStore(t) }, remotetest.Options{
 		Metadata: func(t *testing.T, store remote.Store, key string) map[string]string {

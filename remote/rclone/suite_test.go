@@ -39,6 +39,9 @@ func TestDiskRemote(t *testing.T) {
 }
 
 func TestCryptRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite takes seconds")
+	}
 	t.Parallel()
 	remotetest.TestStore(t, on("secret"), remotetest.Options{
 		NoLongKey:     "an encrypted name is longer than the name",
@@ -50,6 +53,9 @@ func TestCryptRemote(t *testing.T) {
 
 // TestHasherRemote has checksums of its own making, over a remote that need not have any.
 func TestHasherRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite takes seconds")
+	}
 	t.Parallel()
 	remotetest.TestStore(t, on("hashed"), remotetest.Options{
 		NoContentType: "rclone's local backend keeps none",
