@@ -80,7 +80,6 @@ var libraries = map[string]allowed{
 	"github.com/Shopify/toxiproxy/v2":     {code: []string{"remote/remotetest"}},
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
-	"github.com/dhowden/tag":              {code: []string{"daemon/audio"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
 	"github.com/gorilla/feeds":            {code: []string{"api/feed"}},
