@@ -15,14 +15,11 @@ func readFLAC(w *window, start int64, facts *codestory.Audio) {
 	}
 	packed := binary.BigEndian.Uint64(b[18:])
 	rate, samples := packed>>44, packed&(1<<36-1)
-	if rate > 0 {
-		plays(facts, float64(samples)/float64(rate))
-	}
-	last := b[4]&0x80 != 0
-	for at, i := start+42, 0; !last && i < maxPieces; i++ {
+	block, last, at := uint64(binary.BigEndian.Uint16(b[8:])), b[4]&0x80 != 0, start+42
+	for i := 0; !last && i < maxPieces; i++ {
 		h := w.at(at, 4)
 		if len(h) < 4 {
-			return
+			break
 		}
 		kind, size := h[0]&0x7f, int64(h[1])<<16|int64(h[2])<<8|int64(h[3])
 		last = h[0]&0x80 != 0
@@ -33,6 +30,12 @@ func readFLAC(w *window, start int64, facts *codestory.Audio) {
 			readFLACPicture(block, facts)
 		}
 		at += 4 + size
+	}
+	if samples == 0 {
+		samples = flacSamples(w, at, block)
+	}
+	if rate > 0 {
+		plays(facts, float64(samples)/float64(rate))
 	}
 }
 
