@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -36,16 +37,7 @@ const (
 type sizes struct{ partsAbove, minPart, digestUpTo int64 }
 
 func (s sizes) withDefaults() sizes {
-	if s.partsAbove == 0 {
-		s.partsAbove = partsAbove
-	}
-	if s.minPart == 0 {
-		s.minPart = minPart
-	}
-	if s.digestUpTo == 0 {
-		s.digestUpTo = digestUpTo
-	}
-	return s
+	return sizes{cmp.Or(s.partsAbove, partsAbove), cmp.Or(s.minPart, minPart), cmp.Or(s.digestUpTo, digestUpTo)}
 }
 
 // partSize is minPart, or as many whole MiB as it takes for maxParts to hold size bytes, at most maxObject.

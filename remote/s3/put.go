@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"mime"
 	"net/http"
@@ -40,8 +39,8 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if src.Size() > s.sizes.partsAbove {
 		return s.putInParts(ctx, key, src, opts)
 	}
-	crcs := newChecksums()
-	body := remote.NewBody(src, crcs, opts.Meter())
+	crc := minio.ChecksumCRC64NVME.Hasher()
+	body := remote.NewBody(src, crc, opts.Meter())
 	defer body.Close()
 	defer s.watchSilence(opts, func() (string, bool) { return body.Sum(), body.Complete() })()
 	info, sent, err := s.send(ctx, key, body, src.Size(), opts)
@@ -58,7 +57,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if !body.Complete() || info.ETag == "" {
 		return remote.Object{}, s.fail(ctx, "put "+key, &foreignError{status: "200 OK, without an ETag of what was sent"})
 	}
-	if err := s.prove(ctx, key, info, body.Sum(), crcs); err != nil {
+	if err := s.prove(ctx, key, info, body.Sum(), base64.StdEncoding.EncodeToString(crc.Sum(nil))); err != nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, err)
 	}
 	return remote.Object{
@@ -119,20 +118,13 @@ func base64OfHex(digest string) string {
 
 // prove returns nil if the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the server
 // encrypts it with a key of a KMS or the bucket is a directory bucket: it looks the same then and means nothing. AWS
-// returns a checksum of its own in any case; from other servers the content is read back.
-func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, sum string, crcs checksums) error {
-	if strings.EqualFold(info.ETag, sum) {
+// returns a CRC64NVME in any case; from other servers the content is read back.
+func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, sum, crc string) error {
+	switch {
+	case strings.EqualFold(info.ETag, sum), info.ChecksumCRC64NVME == crc:
 		return nil
-	}
-	for name, theirs := range map[string]string{"CRC64NVME": info.ChecksumCRC64NVME, "CRC32C": info.ChecksumCRC32C} {
-		ours := base64.StdEncoding.EncodeToString(crcs[name].Sum(nil))
-		switch theirs {
-		case "":
-		case ours:
-			return nil
-		default:
-			return fmt.Errorf("the server has a %s of %s, what was sent has %s", name, theirs, ours)
-		}
+	case info.ChecksumCRC64NVME != "":
+		return fmt.Errorf("the server has a CRC64NVME of %s, what was sent has %s", info.ChecksumCRC64NVME, crc)
 	}
 	stored := md5.New()
 	if err := s.readBack(ctx, key, info.ETag, stored); err != nil {
@@ -142,20 +134,6 @@ func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, su
 		return fmt.Errorf("the server has an object with MD5 %s, what was sent has %s", got, sum)
 	}
 	return nil
-}
-
-// checksums are digests, by name, of the kinds that a server may return beside an ETag. They cost next to nothing.
-type checksums map[string]hash.Hash
-
-func newChecksums() checksums {
-	return checksums{"CRC64NVME": minio.ChecksumCRC64NVME.Hasher(), "CRC32C": minio.ChecksumCRC32C.Hasher()}
-}
-
-func (c checksums) Write(p []byte) (int, error) {
-	for _, h := range c {
-		h.Write(p)
-	}
-	return len(p), nil
 }
 
 // readBack writes the content of the object to w, if the object still has that ETag.

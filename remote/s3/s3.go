@@ -53,7 +53,7 @@ type Options struct {
 	Version string          // of this program, for the User-Agent; may be empty
 
 	stall time.Duration // how long nothing may move on a connection; 0 is defaultStall
-	sizes sizes         // of uploads in parts; zero for those of S3
+	sizes sizes         // of uploads in parts; 0 is the constant of that name
 }
 
 // Secret is text that prints as REDACTED.
@@ -119,7 +119,11 @@ func New(opts Options) (*Store, error) {
 	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
 		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", opts.Bucket, err)
 	}
-	endpoint, public, err := opts.endpoints()
+	endpoint, err := parseEndpoint("S3_ENDPOINT_URL", opts.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	public, err := parseEndpoint("S3_PUBLIC_ENDPOINT_URL", opts.PublicEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -165,21 +169,6 @@ func New(opts Options) (*Store, error) {
 	return s, nil
 }
 
-// endpoints are where the server is, nil for AWS, and where players reach it, nil for the same.
-func (o Options) endpoints() (endpoint, public *url.URL, err error) {
-	if o.Endpoint != "" {
-		if endpoint, err = parseEndpoint("S3_ENDPOINT_URL", o.Endpoint); err != nil {
-			return nil, nil, err
-		}
-	}
-	if o.PublicEndpoint != "" {
-		if public, err = parseEndpoint("S3_PUBLIC_ENDPOINT_URL", o.PublicEndpoint); err != nil {
-			return nil, nil, err
-		}
-	}
-	return endpoint, public, nil
-}
-
 // regionAt is the region to sign for. An endpoint of AWS has it in its name.
 func (o Options) regionAt(endpoint *url.URL, profile string) string {
 	region := o.Region
@@ -213,8 +202,11 @@ func (sendsNothing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("links are signed without a request")
 }
 
-// parseEndpoint reads the URL of a server. setting is its name for people.
+// parseEndpoint reads the URL of a server; "" is nil. setting is its name for people.
 func parseEndpoint(setting, endpoint string) (*url.URL, error) {
+	if endpoint == "" {
+		return nil, nil
+	}
 	u, err := url.Parse(endpoint)
 	var fault string
 	switch {
@@ -259,9 +251,12 @@ func (s *Store) Check(ctx context.Context) error {
 		return nil
 	case code == minio.NoSuchBucket && s.createBucket:
 		doing = "making bucket " + s.info.Bucket
-		err = s.makeBucket(ctx)
+		err = s.core.MakeBucket(ctx, s.info.Bucket, minio.MakeBucketOptions{Region: s.region})
+		if err == nil {
+			s.log.Info("made the bucket", "bucket", s.info.Bucket, "endpoint", s.info.Endpoint)
+		}
 	}
-	if err == nil {
+	if err == nil || codeOf(err) == minio.BucketAlreadyOwnedByYou { // another client was quicker
 		return nil
 	}
 	err = s.fail(ctx, doing, err)
@@ -283,15 +278,4 @@ func (s *Store) listOne(ctx context.Context) error {
 		return object.Err
 	}
 	return ctx.Err() // with which the iterator ends silently
-}
-
-func (s *Store) makeBucket(ctx context.Context) error {
-	err := s.core.MakeBucket(ctx, s.info.Bucket, minio.MakeBucketOptions{Region: s.region})
-	if codeOf(err) == minio.BucketAlreadyOwnedByYou { // another client was quicker
-		return nil
-	}
-	if err == nil {
-		s.log.Info("made the bucket", "bucket", s.info.Bucket, "endpoint", s.info.Endpoint)
-	}
-	return err
 }

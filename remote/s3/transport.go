@@ -68,29 +68,29 @@ func newTransport(opts Options, roots *x509.CertPool) *transport {
 	}
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. The timer that ends a stalled request runs while only the network is waited for,
+// not the disk, the limiter or the reader of the answer.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	sending := newWatchdog(t.stall, cancel)
+	timer := time.AfterFunc(t.stall, func() { cancel(errStalled) })
 	req = req.Clone(ctx)
 	if req.Body != nil {
-		body := &requestBody{ctx: ctx, body: req.Body, limiter: t.limiter, watchdog: sending}
-		defer body.Close()
-		req.Body = body
+		req.Body = &requestBody{transport: t, ctx: ctx, timer: timer, body: req.Body}
 	}
 	if req.ContentLength >= expectContinueFrom {
 		req.Header.Set("Expect", "100-continue")
 	}
 	resp, err := t.base.RoundTrip(req)
-	sending.end()
+	if req.Body != nil {
+		req.Body.Close() // net/http may still read it, and set the timer
+	}
+	timer.Stop()
 	if err != nil {
 		err = stallOr(ctx, err)
 		cancel(nil)
 		return nil, err
 	}
-	receiving := newWatchdog(t.stall, cancel)
-	receiving.pause()
-	resp.Body = &responseBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, watchdog: receiving}
+	resp.Body = &responseBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, stall: t.stall}
 	if resp.StatusCode == http.StatusForbidden {
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			t.skew.Store(int64(time.Until(date)))
@@ -101,38 +101,6 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &foreignError{resp.Status, resp.Header.Get("Content-Type"), resp.Header.Get("Location")}
 	}
 	return resp, nil
-}
-
-// watchdog cancels a request after the network did nothing for some time. It is paused while something else is waited
-// for: the disk, the limiter, or the reader of an answer.
-type watchdog struct {
-	limit time.Duration
-	timer *time.Timer
-
-	mu    sync.Mutex
-	ended bool
-}
-
-func newWatchdog(limit time.Duration, cancel context.CancelCauseFunc) *watchdog {
-	return &watchdog{limit: limit, timer: time.AfterFunc(limit, func() { cancel(errStalled) })}
-}
-
-func (w *watchdog) pause() { w.timer.Stop() }
-
-// restart begins a new wait for the network.
-func (w *watchdog) restart() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.ended {
-		w.timer.Reset(w.limit)
-	}
-}
-
-func (w *watchdog) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ended = true
-	w.timer.Stop()
 }
 
 // stallOr is errStalled if that ended ctx, else err.
@@ -147,9 +115,9 @@ func stallOr(ctx context.Context, err error) error {
 // close a body from two goroutines, and continue after it has an answer; the reader with which minio-go signs a body piece
 // by piece supports neither. Nothing is read after ctx has ended, which net/http may notice too late.
 type requestBody struct {
-	ctx      context.Context
-	limiter  *remote.Limiter
-	watchdog *watchdog
+	*transport
+	ctx   context.Context
+	timer *time.Timer
 
 	mu     sync.Mutex
 	body   io.ReadCloser
@@ -157,13 +125,14 @@ type requestBody struct {
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.watchdog.pause()
-	defer b.watchdog.restart()
 	n, err := b.read(p[:min(len(p), b.limiter.Chunk())])
-	if n > 0 {
-		if err := b.limiter.Wait(b.ctx, n); err != nil {
-			return 0, err
-		}
+	if limited := b.limiter.Wait(b.ctx, n); limited != nil && n > 0 {
+		return 0, limited
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.timer.Reset(b.stall)
 	}
 	return n, err
 }
@@ -174,6 +143,7 @@ func (b *requestBody) read(p []byte) (int, error) {
 	if b.closed {
 		return 0, io.EOF // net/http closes the connection if that is too early
 	}
+	b.timer.Stop()
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -186,22 +156,22 @@ func (b *requestBody) Close() error {
 	if b.closed {
 		return nil
 	}
-	b.closed = true
+	b.closed = true // the timer runs on: net/http closes a body that was sent, and waits for the answer
 	return b.body.Close()
 }
 
 // responseBody ends a read for which the network brings nothing.
 type responseBody struct {
 	io.ReadCloser
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	watchdog *watchdog
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stall  time.Duration
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
-	b.watchdog.restart()
-	defer b.watchdog.pause()
+	timer := time.AfterFunc(b.stall, func() { b.cancel(errStalled) })
 	n, err := b.ReadCloser.Read(p)
+	timer.Stop()
 	if err != nil && err != io.EOF {
 		err = stallOr(b.ctx, err)
 	}
@@ -210,7 +180,6 @@ func (b *responseBody) Read(p []byte) (int, error) {
 
 func (b *responseBody) Close() error {
 	defer b.cancel(nil)
-	b.watchdog.end()
 	return b.ReadCloser.Close()
 }
 

@@ -54,7 +54,8 @@ func (f *fragile) Close() error {
 func TestRequestBody(t *testing.T) {
 	t.Parallel()
 	body := &fragile{t: t, Reader: *strings.NewReader(strings.Repeat("x", 100_000))}
-	g := &requestBody{ctx: t.Context(), watchdog: newWatchdog(time.Hour, func(error) {}), body: body}
+	tr := newTransport(Options{}, nil)
+	g := &requestBody{transport: tr, ctx: t.Context(), timer: time.NewTimer(time.Hour), body: body}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -77,7 +78,7 @@ func TestRequestBody(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	g = &requestBody{ctx: ctx, watchdog: g.watchdog, body: io.NopCloser(strings.NewReader("x"))}
+	g = &requestBody{transport: tr, ctx: ctx, timer: g.timer, body: io.NopCloser(strings.NewReader("x"))}
 	if n, err := g.Read(make([]byte, 1)); n != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("read under an ended context: %d, %v", n, err)
 	}
