@@ -74,9 +74,18 @@ func (s *server) checkToken(req TokenRequest) error {
 	return nil
 }
 
-// removeToken answers DELETE /api/tokens/{name}.
-func (s *server) removeToken(w http.ResponseWriter, _ *http.Request, p httprouter.Params) error {
-	if err := s.access.RemoveToken(p.ByName("name")); err != nil {
+// removeToken answers DELETE /api/tokens/{name}. With ?keys=1 it replaces the KEYs of the token's user first: if that fails
+// the token is still there to be removed again.
+func (s *server) removeToken(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+	q, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	keys, err := flagParam(q, "keys")
+	if err != nil {
+		return err
+	}
+	if err := s.access.RemoveToken(p.ByName("name"), keys); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
