@@ -15,35 +15,34 @@ import (
 // intake makes what the watcher hands on durable.
 type intake struct{ d *Daemon }
 
-// Unknown leaves out the versions that the index has already.
-func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change, error) {
-	paths := make([]string, len(seen))
-	versions := make([]codestory.Version, len(seen))
-	for i, c := range seen {
+// Finished enqueues the versions that the index does not have yet, with what a metadata.json among them says of its
+// story. One that cannot be read for now is an error, after all others were enqueued: the watcher comes again, and they
+// are known then.
+func (in intake) Finished(_ context.Context, files []watch.Change, ready func(watch.Change) bool) error {
+	paths := make([]string, len(files))
+	versions := make([]codestory.Version, len(files))
+	for i, c := range files {
 		paths[i], versions[i] = c.Name, c.Version
 		in.d.twins.note(in.d.tree, c.Name, c.Version)
 	}
 	known, err := in.d.queue.Known(paths, versions)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var unknown []watch.Change
-	for i, c := range seen {
-		if !known[i] {
-			unknown = append(unknown, c)
+	var changes []watch.Change
+	for i, c := range files {
+		if !known[i] && ready(c) {
+			changes = append(changes, c)
 		}
 	}
-	return unknown, nil
+	return in.enqueue(changes)
 }
 
-// Settled enqueues the changes, with what a metadata.json among them says of its story. One that cannot be read for now
-// is an error, after all others were enqueued: the watcher comes again, and they are known then.
-func (in intake) Settled(_ context.Context, changes []watch.Change) error {
+func (in intake) enqueue(changes []watch.Change) error {
 	batch := make([]queue.Change, 0, len(changes))
 	var unread error
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version}
-		in.d.twins.note(in.d.tree, c.Name, c.Version)
 		switch {
 		case len(c.Name) > queue.MaxPath:
 			in.d.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])

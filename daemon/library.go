@@ -145,7 +145,7 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 
 // OpenHere opens the bytes of the file on this machine; codestory.ErrNotFound where it is not here.
 func (d *Daemon) OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
-	f, err := d.tree.OpenSteady(ctx, path)
+	f, err := d.tree.OpenStable(ctx, path)
 	switch {
 	case err == nil:
 		return d.localContent(path, f), nil

@@ -13,7 +13,7 @@ import (
 // readBatch is how many names of a directory are held at a time.
 const readBatch = 256
 
-// Rules are what the user wants to be left alone, beyond what codestory.ParsePath ignores.
+// Rules say what is ignored because the user wants it, beyond what codestory.ParsePath ignores.
 type Rules struct {
 	// Exclude names the pattern that the file or directory matches, if one does. The path is relative to the output
 	// directory, with "/" between its elements and none at the end. nil excludes nothing.
@@ -30,7 +30,8 @@ func (r Rules) excluded(name string, isDir bool) (reason string) {
 	return ""
 }
 
-// ignoredDir says why the directory is not descended into; "" where it is. Those above it are not looked at.
+// ignoredDir says why the directory is ignored with all that is in it; "" if it is not. The directories above it are
+// not considered.
 func (r Rules) ignoredDir(name string) (reason string) {
 	if reason := codestory.IgnoredDir(name); reason != "" {
 		return reason
@@ -38,7 +39,7 @@ func (r Rules) ignoredDir(name string) (reason string) {
 	return r.excluded(name, true)
 }
 
-// excludedAbove is excluded for the directories above name.
+// excludedAbove is excluded for each of the directories above name.
 func (r Rules) excludedAbove(name string) (reason string) {
 	for i := range len(name) {
 		if name[i] != '/' {
@@ -51,22 +52,26 @@ func (r Rules) excludedAbove(name string) (reason string) {
 	return ""
 }
 
-// Entry is what Walk finds. Exactly one of Path, Fault, Ignored and Err is set.
+// Entry is one thing that Walk finds. Exactly one of Path, Fault, Ignored and Err is set.
 type Entry struct {
-	// Name is relative to the output directory, with "/" between its elements, and in the bytes that the file system
-	// has, which need not be UTF-8. That of a directory ends with "/".
+	// Name is relative to the output directory, with "/" between its elements, in the file system's bytes, which need
+	// not be UTF-8. A directory's ends with "/".
 	Name    string
 	Version codestory.Version    // of a file with Path or Fault
 	Path    codestory.Path       // a file to upload
-	Fault   *codestory.PathError // a file to upload that has no key: a person has to rename it
+	Fault   *codestory.PathError // why a file to upload has no key: a person has to rename it
 	Ignored string               // why the file, or the directory with all that is in it, is not uploaded
 	Err     error                // why the directory cannot be read, at all or any further
 }
 
-// Walk calls fn for every file of the tree and for what is ignored of it, directory by directory, in the order that
-// the file system has. It holds some names of each directory on the way down, never the tree. A directory that cannot
-// be read is an Entry and does not end the walk; one that is the output directory itself does, with an error. Files
-// that come or go meanwhile may be missed. An error of fn ends the walk and is returned.
+func (e Entry) change() Change {
+	return Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault}
+}
+
+// Walk calls fn for every file of the tree and for everything that is ignored, directory by directory, in the file
+// system's order. It holds some names of each directory on the way down, never the tree. A directory that cannot be read
+// is an Entry and does not end the walk, unless it is the output directory itself. Files that come or go meanwhile may
+// be missed. An error of fn ends the walk and is returned.
 func (t *Tree) Walk(ctx context.Context, rules Rules, fn func(Entry) error) error {
 	w := walker{ctx: ctx, rules: rules, enter: func(string, os.FileInfo) {}, fn: fn}
 	return w.tree(t)
@@ -74,7 +79,7 @@ func (t *Tree) Walk(ctx context.Context, rules Rules, fn func(Entry) error) erro
 
 var errEnough = errors.New("enough")
 
-// Ignored lists what is not uploaded and why, in the order of Walk: at most limit of them.
+// Ignored lists what is not uploaded and why, in the order of Walk, up to limit entries.
 func (t *Tree) Ignored(ctx context.Context, rules Rules, limit int) ([]codestory.Ignored, error) {
 	var list []codestory.Ignored
 	err := t.Walk(ctx, rules, func(e Entry) error {
@@ -90,7 +95,7 @@ func (t *Tree) Ignored(ctx context.Context, rules Rules, limit int) ([]codestory
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("listing what is ignored: %w", err)
+		return nil, fmt.Errorf("listing the ignored files: %w", err)
 	}
 	return list, nil
 }
@@ -105,15 +110,15 @@ type walker struct {
 
 // tree walks the whole of t, as its path leads to it now.
 func (w *walker) tree(t *Tree) error {
-	root, is, err := openDir(t.path)
+	root, info, err := openReadable(t.path)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := t.same(is); err != nil {
+	if err := t.same(info); err != nil {
 		return err
 	}
-	w.enter("", is.info)
+	w.enter("", info)
 	unreadable, err := w.below(root, "")
 	if err != nil {
 		return err
@@ -121,32 +126,26 @@ func (w *walker) tree(t *Tree) error {
 	if unreadable != nil {
 		return dirError(t.path, unreadable)
 	}
-	// A directory that was removed meanwhile reads as an empty one.
-	if now, err := os.Stat(t.path); err != nil {
-		return dirError(t.path, err)
-	} else if !os.SameFile(now, is.info) {
-		return dirError(t.path, errors.New("it was replaced during the scan"))
-	}
-	return nil
+	return t.present() // a directory that was removed meanwhile reads as an empty one
 }
 
-// subtree walks the directory name of t, which is none that is ignored. Nothing happens where it is gone.
+// subtree walks the directory name of t, which is not ignored. If it is gone, this is a no-op.
 func (w *walker) subtree(t *Tree, name string) error {
 	parent, base, err := t.parent(name)
 	if err == nil {
 		defer parent.Close()
 		var info os.FileInfo
 		if info, err = parent.Lstat(base); err == nil {
-			return w.directory(parent.Root, base, name, info)
+			return w.directory(parent, base, name, info)
 		}
 	}
-	if absent(err) {
+	if err = cause(err); absent(err) || errors.Is(err, ErrDirMissing) {
 		return nil
 	}
-	return t.wrap(name, err)
+	return w.fn(Entry{Name: name + "/", Err: err})
 }
 
-// directory walks the directory that is called base in parent, and name in the tree. One that is gone is nothing.
+// directory walks the directory that is called base in parent, and name in the tree. If it is gone, this is a no-op.
 func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo) error {
 	w.enter(name, info)
 	dir, _, err := openSubdir(parent, base, info)
@@ -158,11 +157,11 @@ func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo)
 	}
 	if err == nil {
 		defer dir.Close()
-		var fault error
-		if fault, err = w.below(dir, name); err != nil {
+		var unreadable error
+		if unreadable, err = w.below(dir, name); err != nil {
 			return err
 		}
-		err = fault
+		err = unreadable
 	}
 	if err == nil || absent(err) {
 		return nil
@@ -170,8 +169,8 @@ func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo)
 	return w.fn(Entry{Name: name + "/", Err: cause(err)})
 }
 
-// below walks what is in dir, which is called name in the tree. unreadable is a fault of dir itself, err one that
-// ends the walk.
+// below walks what is in dir, which is called name in the tree. unreadable is why dir itself cannot be read; err ends
+// the walk.
 func (w *walker) below(dir *os.Root, name string) (unreadable, err error) {
 	d, err := dir.Open(".")
 	if err != nil {
@@ -197,7 +196,7 @@ func (w *walker) below(dir *os.Root, name string) (unreadable, err error) {
 	}
 }
 
-// entry looks at what is called base in dir, and name in the tree. Errors as with below.
+// entry looks at what is called base in dir, and name in the tree. Its errors are those of below.
 func (w *walker) entry(dir *os.Root, base, name string) (unreadable, err error) {
 	info, err := dir.Lstat(base)
 	if err != nil {
@@ -215,7 +214,7 @@ func (w *walker) entry(dir *os.Root, base, name string) (unreadable, err error) 
 	return nil, w.fn(fileEntry(name, info, w.rules))
 }
 
-// fileEntry is the Entry of what is no directory. Those above it are not ignored.
+// fileEntry is the Entry of anything but a directory. The directories above it are not ignored.
 func fileEntry(name string, info os.FileInfo, rules Rules) Entry {
 	if reason := irregular(info.Mode()); reason != "" {
 		return Entry{Name: name, Ignored: reason}
@@ -231,7 +230,7 @@ func fileEntry(name string, info os.FileInfo, rules Rules) Entry {
 	return Entry{Name: name, Version: versionOf(info), Path: path, Fault: fault}
 }
 
-// irregular says what a file is that is not a regular one.
+// irregular says what kind of file it is; "" if it is a regular one.
 func irregular(mode os.FileMode) (reason string) {
 	switch {
 	case mode.IsRegular():
