@@ -23,7 +23,8 @@ type dirs struct {
 	mu     sync.Mutex
 	byName map[string]watchedDir
 	byID   map[fileID]string
-	round  uint32 // of the scan that is running, or of the last one
+	below  map[string]int // how many are watched below a directory, for each that has any
+	round  uint32         // of the scan that is running, or of the last one
 }
 
 type watchedDir struct {
@@ -32,7 +33,10 @@ type watchedDir struct {
 }
 
 func newDirs(notify notifier, base string) *dirs {
-	return &dirs{notify: notify, base: base, byName: map[string]watchedDir{}, byID: map[fileID]string{}}
+	return &dirs{
+		notify: notify, base: base,
+		byName: map[string]watchedDir{}, byID: map[fileID]string{}, below: map[string]int{},
+	}
 }
 
 // watch makes sure that the directory is watched. It tells the notifier even about one that already is: what it knows
@@ -41,13 +45,16 @@ func (d *dirs) watch(name string, id fileID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if other, ok := d.byID[id]; ok && other != name {
-		d.unwatchTree(other)
+		d.release(other)
 	}
 	if old, ok := d.byName[name]; ok && old.id != id {
 		d.unwatch(name)
 	}
-	if err := d.notify.Add(d.absolute(name)); err != nil {
+	if err := d.notify.Add(d.path(name)); err != nil {
 		return err
+	}
+	if _, known := d.byName[name]; !known {
+		d.count(name, 1)
 	}
 	d.byName[name] = watchedDir{id, d.round}
 	if id != (fileID{}) {
@@ -64,22 +71,11 @@ func (d *dirs) has(name string) bool {
 	return ok
 }
 
-// removed releases the directory, and reports whether it was watched. Those below it were removed before it.
-func (d *dirs) removed(name string) bool {
+// drop releases the directory and all below it, and reports whether there were any.
+func (d *dirs) drop(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.unwatch(name)
-}
-
-// renamed releases the directory and all below it, and reports whether it was watched.
-func (d *dirs) renamed(name string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.byName[name]
-	if ok {
-		d.unwatchTree(name)
-	}
-	return ok
+	return d.release(name)
 }
 
 // beginScan begins a round: the directories found until endScan are those that exist.
@@ -107,30 +103,47 @@ func (d *dirs) len() int {
 	return len(d.byName)
 }
 
-func (d *dirs) unwatchTree(name string) {
-	for below := range d.byName {
-		if strings.HasPrefix(below, name+"/") {
-			d.unwatch(below)
+func (d *dirs) release(name string) bool {
+	dropped := d.unwatch(name)
+	if d.below[name] == 0 {
+		return dropped
+	}
+	for other := range d.byName {
+		if strings.HasPrefix(other, name+"/") {
+			d.unwatch(other)
 		}
 	}
-	d.unwatch(name)
+	return true
 }
 
-func (d *dirs) unwatch(name string) (was bool) {
-	dir, was := d.byName[name]
-	if !was {
+func (d *dirs) unwatch(name string) bool {
+	dir, ok := d.byName[name]
+	if !ok {
 		return false
 	}
 	// The notifier has already dropped what was removed or renamed, and answers with an error.
-	_ = d.notify.Remove(d.absolute(name))
+	_ = d.notify.Remove(d.path(name))
 	delete(d.byName, name)
+	d.count(name, -1)
 	if d.byID[dir.id] == name {
 		delete(d.byID, dir.id)
 	}
 	return true
 }
 
-func (d *dirs) absolute(name string) string { return filepath.Join(d.base, filepath.FromSlash(name)) }
+// count adds n to what is below each directory above name.
+func (d *dirs) count(name string, n int) {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		if d.below[name[:i]] += n; d.below[name[:i]] == 0 {
+			delete(d.below, name[:i])
+		}
+	}
+}
+
+func (d *dirs) path(name string) string { return filepath.Join(d.base, filepath.FromSlash(name)) }
 
 // relative is the name in the tree of what an event is about; "" is the root.
 func (d *dirs) relative(path string) string {

@@ -127,8 +127,7 @@ func (s *session) event(ctx context.Context, event fsnotify.Event) error {
 		}
 		return s.checkRoot()
 	}
-	dropped := event.Has(fsnotify.Remove) && s.dirs.removed(name) || event.Has(fsnotify.Rename) && s.dirs.renamed(name)
-	if gone && !dropped || codestory.IgnoredDir(name) != "" {
+	if gone && !s.dirs.drop(name) || codestory.IgnoredDir(name) != "" {
 		return nil
 	}
 	if event.Op == fsnotify.Write && s.w.settling.touch(name) {
