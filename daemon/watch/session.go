@@ -36,20 +36,27 @@ type session struct {
 	unreadable map[string]error // why directories cannot be read; at most maxUnreadable
 }
 
-// runSession watches until ctx ends, or until the directory or the notifier has to be opened again.
-func (w *Watcher) runSession(ctx context.Context) error {
+// newSession makes a session of the notifier's events; without events if it is nil.
+func (w *Watcher) newSession(n notifier) *session {
 	s := &session{
 		w:          w,
 		lost:       make(chan error, 1),
 		rescan:     make(chan struct{}, 1),
 		unreadable: map[string]error{},
 	}
+	if n != nil {
+		s.dirs, s.events = newDirs(n, w.tree.Dir()), make(chan fsnotify.Event, eventBuffer)
+	}
+	return s
+}
+
+// runSession watches until ctx ends, or until the directory or the notifier has to be opened again.
+func (w *Watcher) runSession(ctx context.Context) error {
 	n, err := w.notify()
 	if err != nil {
 		w.report(problemWatchLimit, "nothing can be watched, so it is scanned instead: "+limitHint(err))
-	} else {
-		s.dirs, s.events = newDirs(n, w.tree.Dir()), make(chan fsnotify.Event, eventBuffer)
 	}
+	s := w.newSession(n)
 	w.setSession(s)
 	defer w.setSession(nil)
 	group, inner := errgroup.WithContext(ctx)
