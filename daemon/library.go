@@ -203,10 +203,7 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	if err != nil {
 		return codestory.Story{}, err
 	}
-	v := storyView{story: s, files: files, sounds: sounds, settling: map[codestory.Path]string{}, now: now}
-	for _, path := range d.watcher.Settling(s.ID) {
-		v.settling[path], _ = d.watcher.SettlingReason(path)
-	}
+	v := storyView{story: s, files: files, sounds: sounds, settling: d.watcher.Settling(s.ID), now: now}
 	v.here = func(path codestory.Path) (codestory.Version, bool) {
 		version, err := d.tree.Stat(path)
 		return version, err == nil

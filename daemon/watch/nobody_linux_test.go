@@ -199,7 +199,7 @@ func TestADirectoryThatWasUnreadableForAMoment(t *testing.T) {
 			})
 			chmod(t, closed, 0o755)
 			asNobody(t, func() { s.retryUnreadable(t.Context()) })
-			if _, settles := e.w.SettlingReason(codestory.Path(name)); !settles || len(e.w.Problems()) > 0 {
+			if _, settles := e.w.Settling(storyA)[codestory.Path(name)]; !settles || len(e.w.Problems()) > 0 {
 				t.Errorf("it settles: %v, problems %v", settles, e.w.Problems())
 			}
 		})

@@ -273,27 +273,17 @@ func (s *settling) finish(f *candidate) {
 	f.done, f.due = true, time.Now().Add(s.settle)
 }
 
-// reason says why the file is not finished yet, "" if that is a matter of time; settles is false if it does not settle.
-func (s *settling) reason(name string) (reason string, settles bool) {
+// ofStory returns the files of the story that settle, with the reasons for people; "" if it is a matter of moments.
+func (s *settling) ofStory(story codestory.StoryID) map[codestory.Path]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.files[name]
-	if f == nil || f.done {
-		return "", false
-	}
-	return f.reason, true
-}
-
-// ofStory returns the files of the story that settle, in no order.
-func (s *settling) ofStory(story codestory.StoryID) (paths []codestory.Path) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	reasons := map[codestory.Path]string{}
 	for _, f := range s.files {
 		if !f.done && f.Path != "" && f.Path.Story() == story {
-			paths = append(paths, f.Path)
+			reasons[f.Path] = f.reason
 		}
 	}
-	return paths
+	return reasons
 }
 
 // len is the number of files that settle.

@@ -106,6 +106,7 @@ type walker struct {
 	rules Rules
 	enter func(name string, info os.FileInfo) // called for a directory before it is opened; the root's name is ""
 	fn    func(Entry) error
+	err   error // of fn or ctx: the walk is over
 }
 
 // tree walks the whole of t, as its path leads to it now.
@@ -119,12 +120,11 @@ func (w *walker) tree(t *Tree) error {
 		return err
 	}
 	w.enter("", info)
-	unreadable, err := w.below(root, "")
-	if err != nil {
-		return err
+	if err := w.list(root, ""); err != nil {
+		return dirError(t.path, err)
 	}
-	if unreadable != nil {
-		return dirError(t.path, unreadable)
+	if w.err != nil {
+		return w.err
 	}
 	return t.present() // a directory that was removed meanwhile reads as an empty one
 }
@@ -134,84 +134,83 @@ func (w *walker) subtree(t *Tree, name string) error {
 	parent, base, err := t.parent(name)
 	if err == nil {
 		defer parent.Close()
-		var info os.FileInfo
-		if info, err = parent.Lstat(base); err == nil {
-			return w.directory(parent, base, name, info)
-		}
+		err = w.directory(parent, base, name)
 	}
-	if err = cause(err); absent(err) || errors.Is(err, ErrDirMissing) {
-		return nil
-	}
-	return w.fn(Entry{Name: name + "/", Err: err})
+	w.unreadable(name, err)
+	return w.err
 }
 
-// directory walks the directory that is called base in parent, and name in the tree. If it is gone, this is a no-op.
-func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo) error {
+// directory walks the directory that is called base in parent, and name in the tree.
+func (w *walker) directory(parent *os.Root, base, name string) error {
+	info, err := parent.Lstat(base)
+	if err != nil {
+		return err
+	}
 	w.enter(name, info)
 	dir, _, err := openSubdir(parent, base, info)
-	for errors.Is(err, errSwapped) {
-		if info, err = parent.Lstat(base); err == nil {
-			w.enter(name, info)
-			dir, _, err = openSubdir(parent, base, info)
-		}
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		defer dir.Close()
-		var unreadable error
-		if unreadable, err = w.below(dir, name); err != nil {
-			return err
-		}
-		err = unreadable
-	}
-	if err == nil || absent(err) {
-		return nil
-	}
-	return w.fn(Entry{Name: name + "/", Err: cause(err)})
+	defer dir.Close()
+	return w.list(dir, name)
 }
 
-// below walks what is in dir, which is called name in the tree. unreadable is why dir itself cannot be read; err ends
-// the walk.
-func (w *walker) below(dir *os.Root, name string) (unreadable, err error) {
+// list walks what is in dir, which is called name in the tree. The error says why dir cannot be read.
+func (w *walker) list(dir *os.Root, name string) error {
 	d, err := dir.Open(".")
 	if err != nil {
-		return err, nil
+		return err
 	}
 	defer d.Close()
 	for {
-		names, readErr := d.Readdirnames(readBatch)
+		names, err := d.Readdirnames(readBatch)
 		for _, base := range names {
-			if err := w.ctx.Err(); err != nil {
-				return nil, err
+			if w.err == nil {
+				w.err = w.ctx.Err()
 			}
-			if unreadable, err := w.entry(dir, base, join(name, base)); unreadable != nil || err != nil {
-				return unreadable, err
+			if w.err != nil {
+				return nil
+			}
+			if err := w.entry(dir, base, join(name, base)); err != nil && !absent(err) {
+				return err
 			}
 		}
-		if errors.Is(readErr, io.EOF) {
-			return nil, nil
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if readErr != nil {
-			return readErr, nil
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// entry looks at what is called base in dir, and name in the tree. Its errors are those of below.
-func (w *walker) entry(dir *os.Root, base, name string) (unreadable, err error) {
+// entry looks at what is called base in dir, and name in the tree. The error says why dir cannot be read.
+func (w *walker) entry(dir *os.Root, base, name string) error {
 	info, err := dir.Lstat(base)
 	if err != nil {
-		if absent(err) {
-			return nil, nil
-		}
-		return err, nil
+		return err
 	}
-	if info.IsDir() {
-		if reason := w.rules.ignoredDir(name); reason != "" {
-			return nil, w.fn(Entry{Name: name + "/", Ignored: reason})
-		}
-		return nil, w.directory(dir, base, name, info)
+	if !info.IsDir() {
+		w.found(fileEntry(name, info, w.rules))
+	} else if reason := w.rules.ignoredDir(name); reason != "" {
+		w.found(Entry{Name: name + "/", Ignored: reason})
+	} else {
+		w.unreadable(name, w.directory(dir, base, name))
 	}
-	return nil, w.fn(fileEntry(name, info, w.rules))
+	return nil
+}
+
+// unreadable reports that the directory cannot be read because of err, unless it is gone.
+func (w *walker) unreadable(name string, err error) {
+	if err != nil && !absent(err) && !errors.Is(err, ErrDirMissing) {
+		w.found(Entry{Name: name + "/", Err: cause(err)})
+	}
+}
+
+func (w *walker) found(e Entry) {
+	if w.err == nil {
+		w.err = w.fn(e)
+	}
 }
 
 // fileEntry is the Entry of anything but a directory. The directories above it are not ignored.

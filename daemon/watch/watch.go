@@ -204,13 +204,8 @@ func (w *Watcher) Status() codestory.WatchStatus {
 // Problems are the current problems with watching.
 func (w *Watcher) Problems() []codestory.Problem { return w.problems.List() }
 
-// Settling returns the files of the story that are still being written, in no order.
-func (w *Watcher) Settling(story codestory.StoryID) []codestory.Path {
+// Settling returns the files of the story that are still being written, and why each takes so long; "" if there is
+// nothing to say.
+func (w *Watcher) Settling(story codestory.StoryID) map[codestory.Path]string {
 	return w.settling.ofStory(story)
-}
-
-// SettlingReason says why the file takes so long to settle; "" if there is nothing to say. settling is false if it does
-// not settle.
-func (w *Watcher) SettlingReason(path codestory.Path) (reason string, settling bool) {
-	return w.settling.reason(string(path))
 }
