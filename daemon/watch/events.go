@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"runtime"
 	"syscall"
@@ -139,28 +138,18 @@ func (s *session) event(ctx context.Context, event fsnotify.Event) error {
 	case err != nil:
 		s.addUnreadable(path.Dir(name), cause(err))
 		s.reportUnreadable()
+	case s.w.opts.Rules.excludedAbove(name) != "":
 	case info.IsDir():
-		if (event.Has(fsnotify.Chmod) || !s.dirs.has(name)) && s.wanted(name) {
+		known := s.dirs.has(name) && !event.Has(fsnotify.Chmod) // it may be that it can be read only now, or not any more
+		if !known && s.w.opts.Rules.excluded(name, true) == "" {
 			s.explore(ctx, name)
 		}
 	default:
-		s.fileEvent(name, info)
+		if e := fileEntry(name, info, s.w.opts.Rules); e.Ignored == "" {
+			s.w.settling.add(e.change())
+		}
 	}
 	return nil
-}
-
-// wanted reports whether the user's rules include the directory, which is in a story's folder.
-func (s *session) wanted(dir string) bool {
-	rules := s.w.opts.Rules
-	return rules.excluded(dir, true) == "" && rules.excludedAbove(dir) == ""
-}
-
-// fileEvent lets the file settle that an event is about.
-func (s *session) fileEvent(name string, info os.FileInfo) {
-	rules := s.w.opts.Rules
-	if e := fileEntry(name, info, rules); e.Ignored == "" && rules.excludedAbove(name) == "" {
-		s.w.settling.add(e.change())
-	}
 }
 
 // explore reads a directory that is new, or can perhaps be read now, with everything that is in it.

@@ -125,12 +125,8 @@ func (f *File) Size() int64 { return f.info.Size() }
 // Check returns nil while both the open file and what its name leads to are the version that was opened, and an error
 // that wraps codestory.ErrChanged once either is not. Any other error means that it cannot be told.
 func (f *File) Check() error {
-	open, err := f.file.Stat()
-	if err != nil {
-		return fmt.Errorf("checking %q: %w", f.name, err)
-	}
-	if versionOf(open) != f.Version() {
-		return fmt.Errorf("%w: %q was written to", codestory.ErrChanged, f.name)
+	if err := f.Unchanged(); err != nil {
+		return err
 	}
 	named, err := f.tree.lstat(f.name)
 	if errors.Is(err, codestory.ErrNotFound) {

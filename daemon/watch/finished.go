@@ -64,14 +64,15 @@ func (w *Watcher) finishedOf(due []*candidate) []*candidate {
 // probe says whether somebody has the file open for writing, and which version it is; if nobody has, as it was at that
 // moment. A file that this user may not open cannot be probed: then only its times tell.
 func (w *Watcher) probe(name string) (codestory.Version, writers, error) {
-	f, err := w.tree.open(name)
+	path := codestory.Path(name) // it need not be one that can be a key
+	f, err := w.tree.Open(path)
 	if err == nil {
 		defer f.Close()
 		if answer, info, err := w.writersOf(f.file); err == nil {
 			return versionOf(info), answer, nil
 		}
 	}
-	v, statErr := w.tree.version(name)
+	v, statErr := w.tree.Stat(path)
 	if errors.Is(err, syscall.EAGAIN) { // somebody holds an exclusive lease on it
 		return v, writersSome, statErr
 	}

@@ -22,10 +22,31 @@ var (
 
 // Stat is the version of the file at path. The error wraps codestory.ErrNotFound if there is none, if it is not a
 // regular file, and if a symlink leads to it.
-func (t *Tree) Stat(path codestory.Path) (codestory.Version, error) { return t.version(string(path)) }
+func (t *Tree) Stat(path codestory.Path) (codestory.Version, error) {
+	info, err := t.lstat(string(path))
+	if err == nil && !info.Mode().IsRegular() {
+		err = t.wrap(string(path), errNotRegular)
+	}
+	if err != nil {
+		return codestory.Version{}, err
+	}
+	return versionOf(info), nil
+}
 
 // Open opens the file at path for reading. Errors are those of Stat. The caller closes.
-func (t *Tree) Open(path codestory.Path) (*File, error) { return t.open(string(path)) }
+func (t *Tree) Open(path codestory.Path) (*File, error) {
+	name := string(path)
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	defer dir.Close()
+	file, info, err := openRegular(dir, base)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	return &File{tree: t, name: name, file: file, info: info}, nil
+}
 
 // RemoveStory removes the story's folder with everything in it, because a person asked for that: nothing else is ever
 // changed in the output directory. If there is none, this is a no-op; a symlink in its place is removed, not followed.
@@ -41,18 +62,6 @@ func (t *Tree) RemoveStory(id codestory.StoryID) error {
 	return nil
 }
 
-// version is Stat for a name as it is on the disk, which may be one that cannot be a key.
-func (t *Tree) version(name string) (codestory.Version, error) {
-	info, err := t.lstat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = t.wrap(name, errNotRegular)
-	}
-	if err != nil {
-		return codestory.Version{}, err
-	}
-	return versionOf(info), nil
-}
-
 // lstat describes what is at name, below directories that are not symlinks.
 func (t *Tree) lstat(name string) (os.FileInfo, error) {
 	dir, base, err := t.parent(name)
@@ -65,19 +74,6 @@ func (t *Tree) lstat(name string) (os.FileInfo, error) {
 		return nil, t.wrap(name, err)
 	}
 	return info, nil
-}
-
-func (t *Tree) open(name string) (*File, error) {
-	dir, base, err := t.parent(name)
-	if err != nil {
-		return nil, t.wrap(name, err)
-	}
-	defer dir.Close()
-	file, info, err := openRegular(dir, base)
-	if err != nil {
-		return nil, t.wrap(name, err)
-	}
-	return &File{tree: t, name: name, file: file, info: info}, nil
 }
 
 // parent opens the directory that name is in, and returns what name is called there. The caller closes.
@@ -97,7 +93,7 @@ func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
 		info, err := dir.Lstat(first)
 		var child *os.Root
 		if err == nil {
-			child, _, err = openSubdir(dir, first, info)
+			child, err = openSubdir(dir, first, info)
 		}
 		_ = dir.Close()
 		if err != nil {
@@ -119,15 +115,14 @@ func localName(name string) (string, error) {
 	return local, nil
 }
 
-// openSubdir opens the directory that Lstat described as info, and no symlink in its place. It returns what the
-// directory is now. The caller closes.
-func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, os.FileInfo, error) {
+// openSubdir opens the directory that Lstat described as info, and no symlink in its place. The caller closes.
+func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error) {
 	if !info.IsDir() {
-		return nil, nil, errNotDir
+		return nil, errNotDir
 	}
-	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot hang it
+	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot block it
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	opened, err := dir.Stat(".")
 	if err == nil && !os.SameFile(info, opened) {
@@ -135,9 +130,9 @@ func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, os.Fi
 	}
 	if err != nil {
 		_ = dir.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return dir, opened, nil
+	return dir, nil
 }
 
 // openRegular opens the regular file that is called base in dir, and no symlink in its place. The caller closes.

@@ -51,7 +51,7 @@ func TestASwapIsCaught(t *testing.T) {
 			if err := errors.Join(err, os.Rename(in("dir"), in("old dir")), swap(in("dir"))); err != nil {
 				t.Fatal(err)
 			}
-			if d, _, err := openSubdir(root, "dir", info); err == nil {
+			if d, err := openSubdir(root, "dir", info); err == nil {
 				_ = d.Close()
 				t.Errorf("%s was opened for the directory", what)
 			}

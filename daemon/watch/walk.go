@@ -147,7 +147,7 @@ func (w *walker) directory(parent *os.Root, base, name string) error {
 		return err
 	}
 	w.enter(name, info)
-	dir, _, err := openSubdir(parent, base, info)
+	dir, err := openSubdir(parent, base, info)
 	if err != nil {
 		return err
 	}
