@@ -140,7 +140,7 @@ func (s *session) event(ctx context.Context, event fsnotify.Event) error {
 		s.reportUnreadable()
 	case s.w.opts.Rules.excludedAbove(name) != "":
 	case info.IsDir():
-		known := s.dirs.has(name) && !event.Has(fsnotify.Chmod) // it may be that it can be read only now, or not any more
+		known := s.dirs.has(name) && !event.Has(fsnotify.Chmod) // its rights may have changed
 		if !known && s.w.opts.Rules.excluded(name, true) == "" {
 			s.explore(ctx, name)
 		}
