@@ -317,29 +317,6 @@ func TestExcludedMeanwhile(t *testing.T) {
 	})
 }
 
-// Whose a story is, is read before anybody is let in, also while its metadata has not settled, and from the store
-// where only that has it.
-func TestOwnerBeforeTheMetadataSettles(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		w.upload(time.Second)
-		w.write(codestory.ChapterPath(kilo, 1), "one")
-		name := filepath.Join(w.tree.Dir(), string(codestory.MetadataPath(kilo)))
-		if err := os.WriteFile(name, []byte(`{"user_id": "ada"}`), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if owner, err := w.Owner(t.Context(), kilo); owner != "ada" || err != nil {
-			t.Errorf("with the metadata on disk: %q, %v", owner, err)
-		}
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
-		w.write(codestory.ChapterPath(router, 1), "one")
-		if owner, err := w.Owner(t.Context(), router); owner != "bob" || err != nil {
-			t.Errorf("with the metadata in the store: %q, %v", owner, err)
-		}
-	})
-}
-
 // An object that another address of the store had is found again under the new one.
 func TestObjectIsFoundUnderANewDestination(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

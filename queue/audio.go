@@ -121,9 +121,9 @@ func (ch *change) saveSound(s Sound) error {
 	return faulty.Put([]byte(s.Path), nil)
 }
 
-// forgetSound forgets what was read of a path that nothing is known of any more.
+// forgetSound forgets what was read of a path that nothing is known of any more, and that it was odd.
 func (ch *change) forgetSound(path string) error {
-	for _, name := range [][]byte{bucketAudio, bucketFaulty} {
+	for _, name := range [][]byte{bucketAudio, bucketFaulty, bucketOdd} {
 		if b := ch.tx.Bucket(name); b != nil {
 			if err := b.Delete([]byte(path)); err != nil {
 				return err

@@ -141,26 +141,49 @@ func checkRecords(tx *bolt.Tx) error {
 	return nil
 }
 
-// checkStories holds the stories against their list by time.
+// checkStories holds the stories against their list by time and their owners.
 func checkStories(tx *bolt.Tx) error {
+	old, err := checkSchema(tx)
+	if err != nil {
+		return err
+	}
 	seed := maphash.MakeSeed()
 	want, got := places{seed: seed}, places{seed: seed}
-	err := tx.Bucket(bucketStories).ForEach(func(id, b []byte) error {
-		s, err := decodeStory(codestory.StoryID(id), b)
-		if err == nil {
-			want.add([]byte(s.Metadata.UserID), s.newestKey())
+	err = tx.Bucket(bucketStories).ForEach(func(id, _ []byte) error {
+		s, _, err := getStory(tx, codestory.StoryID(id))
+		if err != nil || old { // their owners are being moved
+			want.add(nil, s.newestKey())
+			return err
 		}
-		return err
+		want.add([]byte(s.Owner.Text()), s.newestKey())
+		if _, ok, err := getOwnership(tx, s.ID); err != nil || !ok {
+			return errors.Join(err, fmt.Errorf("%w: story %s has no owner, known or not", ErrDamaged, id))
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	err = tx.Bucket(bucketNewest).ForEach(func(k, user []byte) error {
+		if old {
+			user = nil
+		}
 		got.add(user, k)
 		return nil
 	})
 	if err == nil && got != want {
 		return fmt.Errorf("%w: the list of stories has %d entries that are not the %d of the stories", ErrDamaged, got.n, want.n)
+	}
+	if err != nil || old {
+		return err
+	}
+	owners := 0
+	err = tx.Bucket(bucketOwners).ForEach(func(_, _ []byte) error {
+		owners++
+		return nil
+	})
+	if err == nil && owners != want.n {
+		return fmt.Errorf("%w: there are %d owners of %d stories", ErrDamaged, owners, want.n)
 	}
 	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
@@ -27,8 +26,6 @@ type change struct {
 	epoch       int
 	counts      counts
 	kept        []kept
-
-	stories []codestory.StoryID // whose records were written
 
 	noted []noted
 	more  bool // was changed than is noted
@@ -127,7 +124,6 @@ func (q *Queue) transact(batch []*call) error {
 		return q.noticed(err)
 	}
 	q.recovered()
-	q.owners.forget(ch.stories)
 	q.records.forget(ch)
 	q.tell(ch)
 	q.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/codestory/codestoryd/internal/atomicfile"
+	"github.com/codestory/codestoryd/internal/disk"
 )
 
 // bbolt uses free pages again and never gives them back: after a backlog of a million files has been uploaded the file
@@ -40,7 +41,7 @@ func (q *Queue) Compact() (saved int64, err error) {
 	if info.Size() < compactAbove || 2*used > info.Size() {
 		return 0, nil
 	}
-	if room, known := room(filepath.Dir(q.path)); known && room < used+used/4+compactSlack {
+	if room, known := disk.Room(filepath.Dir(q.path)); known && room < used+used/4+compactSlack {
 		return 0, nil
 	}
 	if err := q.compact(); err != nil {

@@ -31,7 +31,7 @@ func newSample(t *testing.T) string {
 	for n := range sampleStories {
 		m := change(codestory.MetadataPath(storyN(n)), 1, 100)
 		m.Metadata = &codestory.Metadata{
-			Title: fmt.Sprint("story ", n), UserID: []string{"", "ann"}[n%2],
+			Title: fmt.Sprint("story ", n), Owner: codestory.OwnedBy([]string{"", "ann"}[n%2]),
 			CreatedAt: time.Date(2020, 1, n+1, 0, 0, 0, 0, time.UTC),
 		}
 		if n == 0 {

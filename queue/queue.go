@@ -55,7 +55,8 @@ var (
 	bucketMoved        = []byte("moved")        // hash of a version, path → ""; the files that are stored, see moved.go
 	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
-	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
+	bucketNewest       = []byte("newest")       // inverted creation time, story id → Text of its owner
+	bucketOwners       = []byte("owners")       // story id → ownership as JSON
 	bucketDestinations = []byte("destinations") // name → number
 	bucketFound        = []byte("found")        // path → ""; objects in the index that others stored
 	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
@@ -101,7 +102,6 @@ type Queue struct {
 	epoch       int  // counts the databases that were lost under us
 
 	observer func(File) // nil for none
-	owners   owners
 	records  records
 
 	writer  sync.Mutex // held for a write transaction

@@ -119,7 +119,6 @@ func (q *Queue) Rebuild() error {
 	q.looked = look{} // of the file before
 	q.epoch++
 	q.counts = fresh.counts // what is claimed stays so: no path is claimed a second time before its claim has ended
-	q.owners.reset()
 	q.records.reset()
 	q.trouble.clear()
 	q.damage.reset()

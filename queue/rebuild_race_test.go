@@ -99,7 +99,7 @@ func TestRebuildForgets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "codestoryd.db")
 	q := openAt(t, path, "a")
 	m := change(codestory.MetadataPath(storyA), 1, 10)
-	m.Metadata = &codestory.Metadata{UserID: "ann"}
+	m.Metadata = &codestory.Metadata{Owner: codestory.OwnedBy("ann")}
 	enqueue(t, q, m)
 	file(t, q, codestory.MetadataPath(storyA))
 	_, err := q.Owner(storyA)

@@ -8,8 +8,6 @@ import (
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/codestory/codestoryd"
 )
 
 // schema is what this program writes. It reads all that came before and makes them this one when it opens them to
@@ -18,7 +16,8 @@ import (
 //	2  the buckets of what is deleted from the store
 //	3  values sealed with checksums; the counts; what was sent and not answered; the version of the file in the ledger;
 //	   an index of what is stored, by version
-const schema = 3
+//	4  the owners of stories, apart from their records
+const schema = 4
 
 // bucketsOf are the buckets that each schema added to the one before.
 var bucketsOf = map[int][][]byte{
@@ -26,6 +25,7 @@ var bucketsOf = map[int][][]byte{
 		bucketLedger, bucketStories, bucketNewest, bucketDestinations},
 	2: {bucketFound, bucketForms, bucketRemovals},
 	3: {bucketUnanswered, bucketMoved},
+	4: {bucketOwners},
 }
 
 var (
@@ -85,8 +85,8 @@ func makeBuckets(tx *bolt.Tx) error {
 // migrateAtOnce bounds one transaction of a migration, in bytes of values.
 const migrateAtOnce = 4 << 20
 
-// sealing are the buckets whose values schema 3 seals, and how.
-var sealing = []struct {
+// converting are the steps of a migration: the buckets whose values change, and how. Schema 3 seals them.
+var converting = []struct {
 	bucket  []byte
 	convert func(tx *bolt.Tx, key, value []byte) ([]byte, error)
 }{
@@ -94,9 +94,13 @@ var sealing = []struct {
 	{bucketForms, sealBare},
 	{bucketRemovals, sealBare},
 	{bucketLedger, sealLedger},
-	{bucketStories, sealStory},
+	{bucketStories, convertStory},
 	{bucketFiles, sealRecord},
+	{bucketStories, convertStory}, // of a database that was at schema 3
 }
+
+// stepsTo3 is how many of the steps bring a database to schema 3.
+const stepsTo3 = 6
 
 // migrate brings a database of an older schema to this one, in transactions of bounded size. Killed between two of them,
 // it goes on where it was: the first says that the schema is the new one, so that no older program reads a mixture.
@@ -114,18 +118,21 @@ func (q *Queue) migrate() error {
 }
 
 func migrateSome(tx *bolt.Tx) (more bool, err error) {
+	step, last := 0, []byte(nil)
+	if schemaOf(tx) >= 3 {
+		step = stepsTo3
+	}
 	if err := makeBuckets(tx); err != nil {
 		return false, err
 	}
 	meta := tx.Bucket(bucketMeta)
-	step, last := 0, []byte(nil)
 	if at := meta.Get(keyMigration); len(at) > 0 {
 		step, last = int(at[0]), bytes.Clone(at[1:])
 	}
-	if step >= len(sealing) {
+	if step >= len(converting) {
 		return false, meta.Delete(keyMigration)
 	}
-	last, err = convertSome(tx, sealing[step].bucket, last, sealing[step].convert)
+	last, err = convertSome(tx, converting[step].bucket, last, converting[step].convert)
 	if err != nil {
 		return false, err
 	}
@@ -184,14 +191,6 @@ func sealRecord(tx *bolt.Tx, key, value []byte) ([]byte, error) {
 		}
 	}
 	return r.encode(string(key)), nil
-}
-
-func sealStory(_ *bolt.Tx, key, value []byte) ([]byte, error) {
-	s, err := decodeStory(codestory.StoryID(key), value)
-	if err != nil {
-		return nil, err
-	}
-	return s.encode()
 }
 
 // sealLedger converts an upload of schema 1, which is the number of the destination and the state. The version of the

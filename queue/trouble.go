@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/disk"
 )
 
 // trouble is why the database cannot be written at the moment, as on a full disk.
@@ -41,7 +42,7 @@ func (q *Queue) recovered() {
 	if err == nil {
 		return
 	}
-	if room, known := room(filepath.Dir(q.path)); errors.Is(err, codestory.ErrDiskFull) && known && room < enoughRoom {
+	if room, known := disk.Room(filepath.Dir(q.path)); errors.Is(err, codestory.ErrDiskFull) && known && room < enoughRoom {
 		return
 	}
 	q.trouble.clear()

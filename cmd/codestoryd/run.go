@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/access"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -42,6 +44,7 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 func (p *program) runDaemon(c config) (err error) {
 	log := p.logger(c)
 	takeStandardLog(log)
+	problems := problem.NewSet(log)
 	tree, err := openOutput(c.dir)
 	if err != nil {
 		return err
@@ -65,26 +68,27 @@ func (p *program) runDaemon(c config) (err error) {
 	if err := q.Use(store.Info().Destination()); err != nil {
 		return err
 	}
-	keys, err := access.Open(c.dataDir)
+	keys, err := access.Open(c.dataDir, problems)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, keys.Close)
-	identity, err := openIdentity(keys, c.jwt, log)
+	identity, err := openIdentity(keys, c.jwt, problems, log)
 	if err != nil {
 		return err
 	}
-	door, err := p.openDoor(c, log)
+	door, err := p.openDoor(c, problems, log)
 	if err != nil {
 		return err
 	}
-	defer door.close()
+	defer func() { _ = door.Close() }() // once it serves, serving closes it
+	c.checkConfigFile(problems)
 
 	d := daemon.New(tree, q, store, daemon.Options{
 		Concurrency: c.concurrency,
 		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
 		Logger:      log, Version: version(), Address: door.address(), Spool: c.dataDir,
-		Problems: func() []codestory.Problem { return append(door.problems(), identity.problems()...) },
+		Problems: problems,
 	})
 	handler := api.New(
 		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d, Events: d},
@@ -93,7 +97,8 @@ func (p *program) runDaemon(c config) (err error) {
 			Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done(),
 		},
 	)
-	if err := door.announce(c.dataDir, d.Started()); err != nil {
+	door.started = d.Started()
+	if err := door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
 	defer closing(&err, func() error { return removeInstance(c.dataDir) })
@@ -103,9 +108,10 @@ func (p *program) runDaemon(c config) (err error) {
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
 		func(soft, _ context.Context) error { return d.Listen(soft) },
-		identity.run,
-		func(soft, _ context.Context) error { return door.told.run(soft) },
-		serveHTTP(door, api.NewServer(handler), ready),
+		func(soft, _ context.Context) error { return identity.runAccess(soft) },
+		func(soft, _ context.Context) error { return identity.runKeys(soft) },
+		func(soft, _ context.Context) error { return door.run(soft) },
+		door.serve(api.NewServer(handler), ready),
 	)
 }
 
@@ -115,7 +121,7 @@ const linkMemory = 50 * time.Millisecond
 func (p *program) logger(c config) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.logLevel}
 	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(p.stderr, opts))
+		return slog.New(slog.NewJSONHandler(jsonWriter{p.stderr}, opts))
 	}
 	return slog.New(slog.NewTextHandler(p.stderr, opts))
 }

@@ -145,7 +145,7 @@ func (s *session) event(ctx context.Context, event fsnotify.Event) error {
 			s.explore(ctx, name)
 		}
 	default:
-		if e := fileEntry(name, info, s.w.opts.Rules); e.Ignored == "" {
+		if e := fileEntry(name, info, s.w.opts.Rules); e.Ignored == "" || e.Path != "" {
 			s.w.settling.add(e.change())
 		}
 	}

@@ -42,7 +42,7 @@ func (s *memorySink) Finished(_ context.Context, files []Change, ready func(Chan
 	}
 	before := len(s.settled)
 	for _, c := range files {
-		if s.known[c.Name] != c.Version && ready(c) {
+		if (c.Again || s.known[c.Name] != c.Version) && ready(c) {
 			s.known[c.Name] = c.Version
 			s.settled = append(s.settled, c)
 		}
@@ -51,13 +51,6 @@ func (s *memorySink) Finished(_ context.Context, files []Change, ready func(Chan
 		s.during()
 	}
 	return nil
-}
-
-// forget makes the sink forget a file.
-func (s *memorySink) forget(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.known, name)
 }
 
 func (s *memorySink) setFail(err error) {

@@ -97,7 +97,7 @@ func (s *session) walk(ctx context.Context, run func(*walker) error, between fun
 		switch {
 		case e.Err != nil:
 			s.addUnreadable(e.Name[:len(e.Name)-1], e.Err)
-		case e.Ignored == "":
+		case e.Ignored == "" || e.Path != "":
 			batch = append(batch, e.change())
 			if len(batch) == scanBatch {
 				s.w.found(ctx, batch)

@@ -166,6 +166,7 @@ func (s *settling) take(limit int) (due []*candidate, wait time.Duration) {
 		case left == 0 && f.done:
 			delete(s.files, name)
 		case left == 0 && len(due) < limit:
+			f.Again = f.Again || f.again
 			f.heard, f.touched, f.again, f.looked = f.touched, false, false, now
 			due = append(due, f)
 		case wait < 0 || left < wait:
@@ -256,7 +257,7 @@ func (s *settling) taken(files []*candidate) {
 	defer s.mu.Unlock()
 	for _, f := range files {
 		if version := f.Version; !f.again {
-			f.last, f.mustRest = &version, false
+			f.last, f.mustRest, f.Again = &version, false, false
 			f.row++
 		}
 		s.finish(f)

@@ -23,12 +23,13 @@ import (
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// Change is a file to upload, as the watcher found it.
+// Change is a file to upload, as the watcher found it, or a metadata.json that the rules exclude, which is only read.
 type Change struct {
 	Name    string         // relative to the output directory, in the file system's bytes
 	Path    codestory.Path // the same; "" if Fault is set
 	Version codestory.Version
 	Fault   *codestory.PathError // why the name cannot be a key: a person has to rename the file
+	Again   bool                 // Recheck was called: it counts even if this version is known
 }
 
 // Sink receives the finished files.
