@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // A form lets others upload an object, which makes that this daemon's own: to be deleted with its story.
@@ -19,24 +18,22 @@ type form struct {
 	until       int64 // when the last of them expires, in nanoseconds since 1970
 }
 
-// encode is the form sealed under its path.
-func (f form) encode(path []byte) []byte {
-	return seal(path, binary.AppendVarint(binary.AppendUvarint(nil, f.destination), f.until))
+func (f form) encode() []byte {
+	return binary.AppendVarint(binary.AppendUvarint(nil, f.destination), f.until)
 }
 
-func getForm(tx *bolt.Tx, path string) (form, error) {
+func getForm(tx *db.Tx, path string) (form, error) {
 	b := tx.Bucket(bucketForms).Get([]byte(path))
 	if b == nil {
 		return form{}, nil
 	}
-	return decodeForm([]byte(path), b)
+	return decodeForm(b)
 }
 
-func decodeForm(path, b []byte) (form, error) {
-	body, ok := unseal(path, b)
-	d := decoder{rest: body}
+func decodeForm(b []byte) (form, error) {
+	d := decoder{rest: b}
 	f := form{destination: d.uvarint(), until: d.varint()}
-	if !ok || d.bad || len(d.rest) != 0 {
+	if d.bad || len(d.rest) != 0 {
 		return form{}, fmt.Errorf("%w: a form does not decode", ErrDamaged)
 	}
 	return f, nil
@@ -60,7 +57,7 @@ func (q *Queue) SignForm(path codestory.Path, until time.Time) error {
 
 // FormSigned reports whether somebody may be uploading the object of the path.
 func (q *Queue) FormSigned(path codestory.Path) (signed bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		f, err := getForm(tx, string(path))
 		signed = f.destination == q.destination && f.destination != 0 && f.until > time.Now().UnixNano()
 		return err
@@ -93,8 +90,5 @@ func (q *Queue) Received(path codestory.Path, object Stored) error {
 }
 
 func (ch *change) putForm(path string, f form) error {
-	ch.keep(f.keep(path, ch.name))
-	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode([]byte(path)))
+	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode())
 }
-
-func (ch *change) endForm(path string) error { return ch.end(bucketForms, path, kept{Kind: keptForm}) }

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Story is what the index knows of a story beside its files.
@@ -34,7 +33,7 @@ func (s Story) newestKey() []byte {
 	return indexKey(math.MaxInt64-nanoseconds(s.CreatedAt()), string(s.ID))
 }
 
-func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
+func getStory(tx *db.Tx, id codestory.StoryID) (Story, bool, error) {
 	b := tx.Bucket(bucketStories).Get([]byte(id))
 	if b == nil {
 		return Story{}, false, nil
@@ -43,16 +42,7 @@ func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
 	return s, err == nil, err
 }
 
-// decodeStory reads what encode wrote, or the bare JSON of schema 1.
-func decodeStory(id codestory.StoryID, b []byte) (Story, error) {
-	text := b
-	if len(b) > 0 && b[0] == recordSealed {
-		body, ok := unseal([]byte(id), b)
-		if !ok {
-			return Story{}, fmt.Errorf("%w: the record of story %s does not decode", ErrDamaged, id)
-		}
-		text = body[1:]
-	}
+func decodeStory(id codestory.StoryID, text []byte) (Story, error) {
 	s := Story{ID: id}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return Story{}, fmt.Errorf("%w: the record of story %s does not decode: %v", ErrDamaged, id, err)
@@ -60,13 +50,12 @@ func decodeStory(id codestory.StoryID, b []byte) (Story, error) {
 	return s, nil
 }
 
-// encode is the format byte and JSON, sealed under the story's id.
 func (s Story) encode() ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encoding story %s: %w", s.ID, err)
 	}
-	return seal([]byte(s.ID), append([]byte{recordSealed}, text...)), nil
+	return text, nil
 }
 
 // noteStory makes the story known, and takes over new metadata.
@@ -95,7 +84,6 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 	if err != nil {
 		return err
 	}
-	ch.stories = append(ch.stories, id)
 	if err := ch.tx.Bucket(bucketStories).Put([]byte(id), b); err != nil {
 		return err
 	}
@@ -114,14 +102,13 @@ func (ch *change) dropEmptyStory(id codestory.StoryID) error {
 	if err := ch.tx.Bucket(bucketNewest).Delete(s.newestKey()); err != nil {
 		return err
 	}
-	ch.stories = append(ch.stories, id)
 	return ch.tx.Bucket(bucketStories).Delete([]byte(id))
 }
 
 // Story returns what is known of the story; codestory.ErrNotFound where nothing is.
 func (q *Queue) Story(id codestory.StoryID) (Story, error) {
 	var s Story
-	err := q.view(func(tx *bolt.Tx) (err error) {
+	err := q.view(func(tx *db.Tx) (err error) {
 		var ok bool
 		s, ok, err = getStory(tx, id)
 		if err == nil && !ok {
@@ -140,7 +127,7 @@ func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, 
 	if err != nil {
 		return nil, "", err
 	}
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketNewest).Cursor()
 		k, user := c.Seek(after)
 		if after != nil && slices.Equal(k, after) {

@@ -1,0 +1,27 @@
+//go:build linux || darwin
+
+package db
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// lock takes the lock of an open file, if nobody has it.
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// unlock releases the lock. Closing the file is not enough while it is mapped.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
+// renameOpen renames a file that is open.
+func renameOpen(_ *os.File, from, to string) error { return os.Rename(from, to) }
+
+// roomAt is how many bytes may still be written to the disk that the file is on.
+func roomAt(path string) (n int64, known bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * int64(s.Bsize), true
+}
