@@ -128,7 +128,7 @@ func (d *DB) transact(batch []*call) error {
 	case err == nil:
 		d.wrote()
 		return nil
-	case refused == nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, berrors.ErrDatabaseReadOnly):
+	case refused == nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, berrors.ErrDatabaseNotOpen):
 		d.writeFailed(atomicfile.Explain(err))
 	}
 	return d.met(fmt.Errorf("writing the database: %w", atomicfile.Explain(err)))

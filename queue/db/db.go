@@ -84,6 +84,7 @@ type DB struct {
 	asked   chan struct{}
 
 	writer sync.Mutex // held for a write transaction
+	closed bool       // guarded by writer
 
 	mu      sync.Mutex // guards what follows
 	calls   []*call    // that wait for the next transaction
@@ -115,14 +116,14 @@ func (d *DB) Close() error {
 }
 
 func (d *DB) closeFile() error {
-	if d.bolt == nil {
+	if d.bolt == nil || d.closed {
 		return nil
 	}
+	d.closed = true
 	d.mu.Lock()
 	stuck := d.stuck
 	d.mu.Unlock()
 	if stuck { // bbolt's Close would wait for locks that nobody releases; the mapping stays until the process ends
-		d.stuck = false
 		return errors.Join(unlock(d.file), d.file.Close())
 	}
 	return d.bolt.Close()

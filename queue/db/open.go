@@ -134,7 +134,7 @@ func (d *DB) openFile() (err error) {
 		return nil
 	}
 	_ = d.closeFile()
-	d.bolt = nil
+	d.bolt, d.closed, d.stuck = nil, false, false
 	if errors.Is(err, ErrEmpty) && !d.opts.ReadOnly { // killed before anything was written
 		return fs.ErrNotExist
 	}
