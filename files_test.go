@@ -19,9 +19,9 @@ import (
 // stands for all files of that directory.
 var byName = []string{
 	"daemon/access/",       // the data directory's own files
-	"internal/atomicfile/",   // files that the caller names
+	"internal/atomicfile/", // files that the caller names
 	"daemon/jwt/",          // a setting
-	"daemon/trouble.go",    // the data directory's own files
+	"daemon/status.go",     // the data directory's own files
 	"daemon/watch/root.go", // the output directory itself, to make its os.Root
 	"daemon/watch/walk.go", // the same
 

@@ -41,7 +41,7 @@ func (d *DB) BackupSoon() {
 func (d *DB) keepBackups(ctx context.Context) {
 	var allowed time.Time // the next one; none is begun before
 	due, last, pending := time.Now().Add(backupEvery), d.committed(), false
-	if !d.checked || !d.opened.New && !d.hasBackup() {
+	if d.opts.Check != nil && !d.checked || !d.opened.New && !d.hasBackup() {
 		due, pending = time.Now(), true
 	}
 	for {

@@ -36,7 +36,12 @@ func CheckWith(ctx context.Context, path string, command func(ctx context.Contex
 	if err != nil {
 		return err
 	}
-	patience := checkPatience + time.Duration(info.Size())*checkPerByte
+	return checkWithin(ctx, checkPatience+time.Duration(info.Size())*checkPerByte, path, command)
+}
+
+func checkWithin(
+	ctx context.Context, patience time.Duration, path string, command func(ctx context.Context, path string) *exec.Cmd,
+) error {
 	limited, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took longer than %v", patience))
 	defer cancel()
 	cmd := command(limited, path)
