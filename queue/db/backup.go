@@ -40,16 +40,16 @@ func (d *DB) BackupSoon() {
 // backup yet, hourly if something has changed, and when BackupSoon asks for it.
 func (d *DB) keepBackups(ctx context.Context) {
 	var allowed time.Time // the next one; none is begun before
-	due, last, pending := time.Now().Add(backupEvery), d.committed(), false
+	due, last, asked := time.Now().Add(backupEvery), d.committed(), false
 	if d.opts.Check != nil && !d.checked || !d.opened.New && !d.hasBackup() {
-		due, pending = time.Now(), true
+		due, last = time.Now(), -1
 	}
 	for {
 		t := time.NewTimer(time.Until(due))
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			if pending || len(d.asked) > 0 {
+			if asked || len(d.asked) > 0 {
 				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backupLast)
 				defer cancel()
 				d.tryBackup(ctx)
@@ -57,24 +57,19 @@ func (d *DB) keepBackups(ctx context.Context) {
 			return
 		case <-d.asked:
 			t.Stop()
-			if !pending {
-				due, pending = later(time.Now().Add(backupSoon), allowed), true
+			if !asked {
+				due, asked = later(time.Now().Add(backupSoon), allowed), true
 			}
 			continue
 		case <-t.C:
 		}
 		begun, now := time.Now(), d.committed()
-		rest := time.Duration(0)
-		if now != last || pending {
-			if d.tryBackup(ctx) {
-				last, pending = now, false
-			} else {
-				rest = backupRetry
-			}
-		}
-		allowed = time.Now().Add(max(rest, backupRest*time.Since(begun)))
-		if due = allowed; !pending {
-			due = later(allowed, begun.Add(backupEvery))
+		ok := now == last && !asked || d.tryBackup(ctx)
+		allowed = time.Now().Add(backupRest * time.Since(begun))
+		if ok {
+			last, asked, due = now, false, later(allowed, begun.Add(backupEvery))
+		} else {
+			due = later(allowed, time.Now().Add(backupRetry))
 		}
 	}
 }
