@@ -14,7 +14,7 @@ import (
 	// (7 MB, for Google's SDK) and is kept because it is what rclone is used with more than anything else. S3, Google
 	// Cloud Storage and Azure cost as much again each; the first two are what the s3 store is for. Compress and
 	// chunker are left out because a reader can meet half of one version and half of another there. Whoever needs
-	// another builds with the tag rclone_all. README.md has the sizes.
+	// another builds with the tag rclone_all. docs/operations.md has the sizes.
 	_ "github.com/rclone/rclone/backend/alias"
 	_ "github.com/rclone/rclone/backend/b2"
 	_ "github.com/rclone/rclone/backend/box"

@@ -7,21 +7,21 @@ import (
 	"testing"
 )
 
-// Every setting stands in README's table, by its flag and its variable.
-func TestReadmeNamesEverySetting(t *testing.T) {
+// Every setting is in the table of docs/settings.md, by its flag and its variable.
+func TestDocsNameEverySetting(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "settings.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, table, found := strings.Cut(string(b), "\n## Settings\n")
 	table, _, ended := strings.Cut(table, "\n## ")
 	if !found || !ended {
-		t.Fatal("README.md has no section of settings")
+		t.Fatal("docs/settings.md has no section of settings")
 	}
 	for _, s := range settings {
 		if s.flag != "" && !strings.Contains(table, "`--"+s.flag+"`") || !strings.Contains(table, "`"+s.env+"`") {
-			t.Errorf("README.md says nothing of --%s, %s", s.flag, s.env)
+			t.Errorf("docs/settings.md does not mention of --%s, %s", s.flag, s.env)
 		}
 	}
 }
