@@ -1,7 +1,6 @@
 package codestory_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/url"
 	"os"
@@ -10,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v4"
 )
 
 const composeFile = "docker-compose.minio.yml"
@@ -113,10 +112,8 @@ func readCompose(t *testing.T) compose {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
 	var file compose
-	if err := decoder.Decode(&file); err != nil {
+	if err := yaml.Load(data, &file, yaml.WithKnownFields()); err != nil {
 		t.Fatalf("%s: %v", composeFile, err)
 	}
 	return file

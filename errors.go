@@ -79,6 +79,10 @@ var (
 	ErrNoLinks = errors.New("the store makes no links")
 	// ErrNoForms: the store takes no posted forms; the daemon takes them itself.
 	ErrNoForms = errors.New("the store takes no forms")
+	// ErrFormUsed: the form has brought its file; each is good for one.
+	ErrFormUsed = errors.New("the form was used")
+	// ErrFormBusy: another file is being posted to the same path.
+	ErrFormBusy = errors.New("another file is being posted there")
 	// ErrNotOurs: it was stored by somebody else, and is not touched.
 	ErrNotOurs = errors.New("stored by somebody else")
 )

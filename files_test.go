@@ -21,6 +21,7 @@ var byName = []string{
 	"daemon/access/",       // the data directory's own files
 	"internal/atomicfile/", // files that the caller names
 	"daemon/jwt/",          // a setting
+	"daemon/spool.go",      // the data directory's own files, which have no names of others
 	"daemon/status.go",     // the data directory's own files
 	"daemon/watch/root.go", // the output directory itself, to make its os.Root
 	"daemon/watch/walk.go", // the same

@@ -126,11 +126,11 @@ func TestParseMetadata(t *testing.T) {
 	t.Parallel()
 	m, faults, err := codestory.ParseMetadata([]byte(`{"title": "T", "user_id": "ada", "created_at": "2026-02-03T16:05:00Z",
 		"chapters": [{"number": 1, "duration_seconds": 61.5}], "unknown": {"kept": "in the file"}}`))
-	if err != nil || faults != "" || m.Title != "T" || m.UserID != "ada" || m.CreatedAt.Year() != 2026 || *m.Chapters[0].DurationSeconds != 61.5 {
+	if err != nil || faults != "" || m.Title != "T" || !m.Owner.Is("ada") || m.CreatedAt.Year() != 2026 || *m.Chapters[0].DurationSeconds != 61.5 {
 		t.Errorf("%+v, %q, %v", m, faults, err)
 	}
 	m, faults, err = codestory.ParseMetadata([]byte(`{"user_id": "ada", "title": 5, "created_at": "yesterday", "language": "en"}`))
-	if err != nil || m.UserID != "ada" || m.Title != "" || m.Language != "en" || !strings.HasSuffix(faults, ": title, created_at") {
+	if err != nil || !m.Owner.Is("ada") || m.Title != "" || m.Language != "en" || !strings.HasSuffix(faults, ": title, created_at") {
 		t.Errorf("with fields that do not fit: %+v, %q, %v", m, faults, err)
 	}
 	for _, bad := range []string{"", "{", "[]", `"text"`, strings.Repeat(" ", codestory.MaxMetadataBytes) + "{}"} {

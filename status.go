@@ -102,7 +102,7 @@ type Story struct {
 	Description string     `json:"description"`
 	Language    string     `json:"language"`
 	Source      *Source    `json:"source"`
-	UserID      string     `json:"user_id"`
+	Owner       Owner      `json:"user_id"` // null while it is not known
 	CreatedAt   time.Time  `json:"created_at"`
 	State       StoryState `json:"state"`
 	Bytes       int64      `json:"bytes"`

@@ -18,3 +18,9 @@ type Token struct {
 	CreatedAt time.Time  `json:"created_at"`
 	LastUsed  *time.Time `json:"last_used"`
 }
+
+// MayRead reports whether the token may see a story of that owner. It is the one place that decides this: a story whose
+// owner is not known is for scope manage only.
+func (t Token) MayRead(owner Owner) bool {
+	return t.Scope == ScopeManage || t.Scope == ScopePlay && owner.Is(t.User)
+}

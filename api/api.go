@@ -55,9 +55,12 @@ type server struct {
 	public   url.URL
 	log      *slog.Logger
 	version  string
-	guesses  guesses
+	guesses  limiters // wrong tokens
+	rooms    *rooms
+	shared   sharedStories
+	making   chan struct{} // holds a token for each large answer that is being made
 	recent   recentLinks
-	unproved chan struct{} // holds a token for each form whose fields are being read
+	unproved unproved
 
 	description func() json.RawMessage // of the API
 
@@ -72,7 +75,9 @@ func New(services Services, opts Options) http.Handler {
 		log: opts.Logger, version: opts.Version,
 	}
 	s.recent.keep = opts.LinkMemory
-	s.unproved = make(chan struct{}, maxUnproved)
+	s.guesses = newLimiters(guessEvery, guessBurst)
+	s.rooms = newRooms(connLimit(openFiles()))
+	s.making = make(chan struct{}, maxMaking)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,21 +103,24 @@ func New(services Services, opts Options) http.Handler {
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	// answerPatience is how long a client may take to read a short answer.
+	answerPatience = time.Minute
+	maxHeaderBytes = 64 << 10
 )
 
-// NewServer makes the server that h should run in. It bounds how many may be served at once and how long a client may
-// take for its request, but not how long it may take to read an answer: a paused player holds its stream for hours.
+// NewServer makes the server that h should run in. It bounds the connections, how long a client may take for its request,
+// and how long for reading a short answer. Handlers of longer ones set deadlines of their own.
 // Serve, Shutdown and Close are the caller's.
-func NewServer(h http.Handler) *http.Server { return newServer(h, serverLimits(openFiles())) }
+func NewServer(h http.Handler) *http.Server { return newServer(h, connLimit(openFiles())) }
 
-func newServer(h http.Handler, limits limits) *http.Server {
-	crowd := newCrowd(limits)
+func newServer(h http.Handler, limit int) *http.Server {
+	conns := newConns(limit)
 	return &http.Server{
-		Handler:           crowd.guard(h),
-		ConnContext:       crowd.join,
-		ConnState:         crowd.moved,
+		Handler:           conns.track(h),
+		ConnContext:       conns.accept,
+		ConnState:         conns.changed,
 		ReadHeaderTimeout: readHeaderTimeout,
+		WriteTimeout:      answerPatience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		// net/http answers "OPTIONS *" by itself otherwise, before the Host check.

@@ -17,7 +17,8 @@ const (
 // linkRequest is which link a client asks for.
 type linkRequest struct {
 	path     codestory.Path
-	method   string // that the link has to answer
+	owner    codestory.Owner // of the story
+	method   string          // that the link has to answer
 	lifetime time.Duration
 	download bool
 	proxy    bool // the bytes from the daemon instead of a link to them
@@ -40,7 +41,9 @@ func parseLinkRequest(r *http.Request, path codestory.Path, method string) (link
 	if err != nil {
 		return linkRequest{}, err
 	}
-	return linkRequest{path, method, time.Duration(seconds) * time.Second, download, proxy}, nil
+	return linkRequest{
+		path: path, method: method, lifetime: time.Duration(seconds) * time.Second, download: download, proxy: proxy,
+	}, nil
 }
 
 // audio answers GET …/audio with a link.
@@ -50,13 +53,15 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	if err != nil {
 		return err
 	}
+	linkReq.owner = s.ownerOf(req)
 	body := s.recent.of(linkReq)
 	if body == nil {
 		link, here, err := s.link(r.Context(), linkReq)
 		if err != nil {
 			return err
 		}
-		link.PlayURL = new(s.playURL(path))
+		linkReq.owner = s.ownerOf(req) // which may have been found with the file
+		link.PlayURL = new(s.playURL(path, linkReq.owner))
 		if req.chapter > 0 {
 			link.ChapterNumber = &req.chapter
 		}
@@ -67,6 +72,15 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	}
 	writeEncoded(w, http.StatusOK, "application/json", body)
 	return nil
+}
+
+// ownerOf is whose the story is: for a player the owner that it was let in for.
+func (s *server) ownerOf(req storyRequest) codestory.Owner {
+	if req.owner.Known() {
+		return req.owner
+	}
+	owner, _ := s.lib.OwnerNow(req.id) // of a story that is not known it is not known either
+	return owner
 }
 
 // stream answers GET and HEAD …/audio/stream with a redirect to a link for the same method, or with proxy=1 with the

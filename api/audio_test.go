@@ -182,7 +182,9 @@ func TestDownloadNames(t *testing.T) {
 		"a;b='c'+d":              `attachment; filename="a;b='c'+d.mp3"`,
 		strings.Repeat("x ", 99): `attachment; filename="` + strings.Repeat("x ", 27) + `x.mp3"`,
 	} {
-		w.lib.change(func() { w.lib.stories[homeStory] = codestory.Story{ID: homeStory, Title: title} })
+		w.lib.change(func() {
+			w.lib.stories[homeStory] = codestory.Story{ID: homeStory, Owner: codestory.OwnedBy(""), Title: title}
+		})
 		for _, stored := range []bool{false, true} { // by a link of the daemon, then by one of the store
 			w.lib.change(func() {
 				f := w.lib.files[codestory.StoryAudioPath(homeStory)]

@@ -90,8 +90,8 @@ func TestBearer(t *testing.T) {
 		{"", []string{"X-Api-Key", ownerToken}, 401},
 		{"?token=" + ownerToken, nil, 401},
 		{"?access_token=" + ownerToken, nil, 401},
-		{"?k=" + w.access.PlayKey(aliceStory), nil, 401},
-		{"", []string{"Authorization", "Bearer " + w.access.PlayKey(aliceStory)}, 401},
+		{"?k=" + w.key(aliceStory), nil, 401},
+		{"", []string{"Authorization", "Bearer " + w.key(aliceStory)}, 401},
 	} {
 		resp := w.request(http.MethodGet, "/api/status"+c.query, "", c.headers...)
 		if resp.StatusCode != c.want {

@@ -63,11 +63,11 @@ func TestClient(t *testing.T) {
 	t.Cleanup(tv.Close)
 	wantClientProblem(t, func() error { _, err := tv.Status(ctx); return err }(), 403, "scope_insufficient")
 	wantClientProblem(t, func() error { _, err := tv.Story(ctx, homeStory); return err }(), 403, "forbidden")
-	if err := c.RemoveToken(ctx, "tv & radio"); err != nil {
+	if err := c.RemoveToken(ctx, "tv & radio", true); err != nil {
 		t.Error(err)
 	}
-	wantClientProblem(t, c.RemoveToken(ctx, "tv & radio"), 404, "not_found")
-	wantClientProblem(t, c.RemoveToken(ctx, "../status"), 404, "not_found")
+	wantClientProblem(t, c.RemoveToken(ctx, "tv & radio", true), 404, "not_found")
+	wantClientProblem(t, c.RemoveToken(ctx, "../status", false), 404, "not_found")
 	wantClientProblem(t, func() error { _, err := tv.Stories(ctx, 0, ""); return err }(), 401, "unauthorized")
 
 	w.lib.change(func() { w.lib.down = true })

@@ -47,9 +47,12 @@ func (e *editor) SignForm(_ context.Context, path codestory.Path, lifetime time.
 	return "http://store/bucket", e.forms, time.Now().Add(lifetime / 2), nil
 }
 
-func (e *editor) Receive(_ context.Context, path codestory.Path, r io.Reader) error {
-	data, err := io.ReadAll(r)
+func (e *editor) Receive(_ context.Context, path codestory.Path, _ time.Time, r io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(r, 1<<20)) // of a large one the rest is only counted
 	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
 		return err
 	}
 	defer e.lib.enter("receive %s", path)()

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,9 +61,6 @@ func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	if r.ProtoMajor == 1 {
-		h.Set("Connection", "close") // the deadline of its writing does not do for other answers
-	}
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
@@ -139,19 +135,17 @@ func (l *listener) welcome() bool {
 
 // tell sends the events that are the listener's to know.
 func (l *listener) tell(batch codestory.EventBatch) {
-	owners := map[codestory.StoryID]bool{}
 	for _, e := range batch.Events {
 		id := l.id(e.ID)
 		switch {
-		case e.File != nil && l.mayHear(e.File.Path.Story(), owners):
+		case e.File != nil && l.mayHear(e.File.Path.Story()):
 			l.send(id, "file", toldFile(*e.File, l.caller))
-		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story(), owners):
+		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story()):
 			l.send(id, "upload", e.Upload)
-		case e.Story != "" && l.mayHear(e.Story, owners):
-			if story, err := l.s.lib.Story(l.r.Context(), e.Story); err == nil {
-				story = l.s.presented(story)
-				story.Files = nil
-				l.send(id, "story", story)
+		case e.Story != "" && l.mayHear(e.Story):
+			event := l.s.shared.of(e.ID, func() sharedStory { return l.s.storyEvent(l.r.Context(), e.Story) })
+			if event.data != nil && l.caller.MayRead(event.owner) && l.mayHear(e.Story) { // which may be another by now
+				l.sendEncoded(id, "story", event.data)
 			}
 		case e.Remote != nil && l.manages():
 			l.send(id, "remote", e.Remote)
@@ -165,18 +159,10 @@ func (l *listener) id(event uint64) string { return l.epoch + "-" + strconv.Form
 
 func (l *listener) manages() bool { return l.caller.Scope == codestory.ScopeManage }
 
-// mayHear reports whether the story is one that the listener may read; known is what was found out before.
-func (l *listener) mayHear(id codestory.StoryID, known map[codestory.StoryID]bool) bool {
-	if l.manages() {
-		return true
-	}
-	may, ok := known[id]
-	if !ok {
-		owner, err := l.s.lib.Owner(l.r.Context(), id)
-		may = err == nil && owner == l.caller.User
-		known[id] = may
-	}
-	return may
+// mayHear reports whether the listener may read the story as it is owned now, whoever had it when the event happened.
+func (l *listener) mayHear(id codestory.StoryID) bool {
+	owner, _ := l.s.lib.OwnerNow(id) // not known if the story is not
+	return l.caller.MayRead(owner)
 }
 
 // look sends what is not an event by itself: how far uploads have come, the counts of the queue. The first time it says
@@ -191,9 +177,8 @@ func (l *listener) look(first bool) {
 	if first && l.manages() {
 		l.send(id, "remote", status.Remote)
 	}
-	owners := map[codestory.StoryID]bool{}
 	for _, u := range status.Uploads {
-		if l.mayHear(codestory.Path(u.Path).Story(), owners) {
+		if l.mayHear(codestory.Path(u.Path).Story()) {
 			l.send(id, "upload", u)
 		}
 	}
@@ -214,19 +199,26 @@ func (l *listener) send(id, event string, data any) {
 	if err != nil {
 		panic(err) // our own shapes always encode
 	}
+	l.sendEncoded(id, event, b)
+}
+
+func (l *listener) sendEncoded(id, event string, data []byte) {
 	if id != "" {
 		id = "id: " + id + "\n"
 	}
-	l.write(fmt.Sprintf("%sevent: %s\ndata: %s\n\n", id, event, b))
+	l.write(id + "event: " + event + "\ndata: ")
+	l.writeBytes(data)
+	l.write("\n\n")
 }
 
-func (l *listener) write(text string) {
+func (l *listener) write(text string) { l.writeBytes([]byte(text)) }
+
+func (l *listener) writeBytes(b []byte) {
 	if l.err != nil {
 		return
 	}
-	// A writer without deadlines, as in tests, has no slow reader either.
-	_ = l.conn.SetWriteDeadline(time.Now().Add(listenerPatience))
-	_, l.err = l.w.Write([]byte(text))
+	extend(l.w, listenerPatience)
+	_, l.err = l.w.Write(b)
 	l.sent = time.Now()
 }
 

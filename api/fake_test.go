@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,17 +35,21 @@ var modified = time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
 type library struct {
 	storeURL string
 
-	mu      sync.Mutex
-	stories map[codestory.StoryID]codestory.Story
-	files   map[codestory.Path]file
-	down    bool           // the store does not answer
-	noLinks bool           // the store makes no links
-	fault   error          // of the store's links
-	ends    *time.Duration // how long the store's links last at most
-	asked   []string       // what was looked up
-	panics  any
-	open    func(*codestory.Content) // changes what is opened; nil does not
-	found   func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
+	mu        sync.Mutex
+	stories   map[codestory.StoryID]codestory.Story
+	listed    string              // what order is of
+	order     []codestory.StoryID // see newest
+	files     map[codestory.Path]file
+	down      bool           // the store does not answer
+	noLinks   bool           // the store makes no links
+	fault     error          // of the store's links
+	ends      *time.Duration // how long the store's links last at most
+	asked     []string       // what was looked up
+	questions int            // of the store, for stories that are not known
+	panics    any
+	open      func(*codestory.Content) // changes what is opened; nil does not
+	before    *codestory.Owner         // what Owner and OwnerNow say, of stories that have changed hands since; nil for none
+	found     func(codestory.Path)     // told of what was located and is not among its story's files; nil for nobody
 }
 
 func (l *library) enter(what string, args ...any) func() {
@@ -66,6 +71,13 @@ func (l *library) takeAsked() []string {
 	return asked
 }
 
+// storeAsked is how often something had to be asked of the store.
+func (l *library) storeAsked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.questions
+}
+
 // change changes the library while a server reads it.
 func (l *library) change(f func()) {
 	l.mu.Lock()
@@ -75,13 +87,7 @@ func (l *library) change(f func()) {
 
 func (l *library) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
 	defer l.enter("stories")()
-	var all []codestory.Story
-	for _, s := range l.stories {
-		if owner == nil || s.UserID == *owner {
-			all = append(all, s)
-		}
-	}
-	slices.SortFunc(all, func(a, b codestory.Story) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	all := l.newest(owner)
 	from := 0
 	if cursor != "" {
 		var err error
@@ -89,22 +95,66 @@ func (l *library) Stories(_ context.Context, owner *string, limit int, cursor st
 			return codestory.StoryPage{}, fmt.Errorf("list: %w", codestory.ErrCursor)
 		}
 	}
-	page := codestory.StoryPage{Stories: all[from:min(from+limit, len(all))]}
+	var page codestory.StoryPage
+	for _, id := range all[from:min(from+limit, len(all))] {
+		page.Stories = append(page.Stories, l.stories[id])
+	}
 	if from+limit < len(all) {
 		page.NextCursor = new(strconv.Itoa(from + limit))
 	}
 	return page, nil
 }
 
-func (l *library) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
-	story, err := l.Story(ctx, id)
-	return story.UserID, err
+// newest lists the stories of the owner, the newest first. The list is kept while there are as many stories.
+func (l *library) newest(owner *string) []codestory.StoryID {
+	key := fmt.Sprint(owner == nil, len(l.stories))
+	if owner != nil {
+		key += *owner
+	}
+	if l.listed != key {
+		l.listed, l.order = key, nil
+		for id, s := range l.stories {
+			if owner == nil || s.Owner.Is(*owner) {
+				l.order = append(l.order, id)
+			}
+		}
+		slices.SortFunc(l.order, func(a, b codestory.StoryID) int {
+			return cmp.Or(l.stories[b].CreatedAt.Compare(l.stories[a].CreatedAt), strings.Compare(string(a), string(b)))
+		})
+	}
+	return l.order
 }
 
-func (l *library) Story(_ context.Context, id codestory.StoryID) (codestory.Story, error) {
+func (l *library) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
+	story, err := l.Story(ctx, id)
+	if l.before != nil {
+		return *l.before, err
+	}
+	return story.Owner, err
+}
+
+// OwnerNow looks nothing up, as far as takeAsked is concerned: it is part of the proof of a KEY.
+func (l *library) OwnerNow(id codestory.StoryID) (codestory.Owner, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	story, ok := l.stories[id]
+	if !ok {
+		return codestory.Owner{}, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	}
+	if l.before != nil {
+		return *l.before, nil
+	}
+	return story.Owner, nil
+}
+
+func (l *library) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
 	defer l.enter("story %s", id)()
 	story, ok := l.stories[id]
 	if !ok {
+		if err := codestory.MayAsk(ctx); err != nil {
+			return story, err
+		}
+		l.questions++
 		return story, fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
 	}
 	return story, nil
@@ -222,7 +272,16 @@ func (a *access) Prove(challenge string) string { return "proof of " + challenge
 
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
-func (a *access) PlayKey(id codestory.StoryID) string {
+func (a *access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
+	return a.playKey(id) + "." + hex.EncodeToString([]byte(owner.Text()))
+}
+
+func (a *access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	story, _, ok := strings.Cut(key, ".")
+	return ok && story == a.playKey(id)
+}
+
+func (a *access) playKey(id codestory.StoryID) string {
 	return a.key("KEY-"+string(id)[:8], string(id))
 }
 
@@ -237,6 +296,15 @@ func (a *access) LibraryUser(key string) (string, bool) {
 }
 
 func (a *access) RotateLibraryKey(user string) error { return a.rotate("library " + user) }
+
+func (a *access) ReplaceKeys(user string, stories []codestory.StoryID) error {
+	for _, id := range stories {
+		if err := a.RotatePlayKey(id); err != nil {
+			return err
+		}
+	}
+	return a.RotateLibraryKey(user)
+}
 
 // key is the first KEY of what is named, or a later one.
 func (a *access) key(first, name string) string {

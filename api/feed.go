@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -29,12 +28,12 @@ const (
 )
 
 // feedURL is the URL of one of the story's files below /feed/, with its KEY. It does not expire.
-func (s *server) feedURL(id codestory.StoryID, ending string, q url.Values) string {
+func (s *server) feedURL(story codestory.Story, ending string, q url.Values) string {
 	if q == nil {
 		q = url.Values{}
 	}
-	q.Set("k", s.access.PlayKey(id))
-	return s.absoluteURL("/feed/"+string(id)+ending, q)
+	q.Set("k", s.access.PlayKey(story.ID, story.Owner))
+	return s.absoluteURL("/feed/"+string(story.ID)+ending, q)
 }
 
 // libraryURL is the URL of the feed of all the user's stories: of those from cursor on.
@@ -46,7 +45,8 @@ func (s *server) libraryURL(user, cursor string) string {
 	return s.absoluteURL("/feed/"+feedLibrary, q)
 }
 
-// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing is looked up before that is proved.
+// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing but whose the story is, is looked up before
+// that is proved.
 func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(q["k"]) != 1 {
@@ -58,24 +58,34 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 		if !ok {
 			return errLinkInvalid
 		}
-		return s.libraryFeed(w, r, user, q.Get("cursor"))
+		return s.rooms.serve(r, libraryClient(user), feeds, func(r *http.Request) error {
+			return s.libraryFeed(w, r, user, q.Get("cursor"))
+		})
 	}
 	name, ending, _ := strings.Cut(file, ".")
 	id, err := codestory.ParseStoryID(name)
 	if err != nil {
 		return errNotFound
 	}
-	if !hmac.Equal([]byte(q.Get("k")), []byte(s.access.PlayKey(id))) {
-		return errLinkInvalid
+	if err := s.openedBy(r.Context(), id, q["k"]); err != nil {
+		return err
 	}
+	return s.rooms.serve(r, storyClient(id), feeds, func(r *http.Request) error { return s.storyFeed(w, r, id, "."+ending, q) })
+}
+
+// storyFeed answers with one of the story's files below /feed/.
+func (s *server) storyFeed(w http.ResponseWriter, r *http.Request, id codestory.StoryID, ending string, q url.Values) error {
 	story, err := s.wholeStoryOf(r.Context(), id)
 	if err != nil {
 		return err
 	}
+	if err := s.opens(id, story.Owner, q.Get("k")); err != nil { // since it was looked up
+		return err
+	}
 	show := s.newShow(story)
-	switch "." + ending {
+	switch ending {
 	case feedXML:
-		return writePodcast(w, r, show.podcast())
+		return s.writePodcast(w, r, show.podcast())
 	case feedM3U8:
 		return writeFeed(w, r, feed.PlaylistType, feed.Playlist(show.title(), show.tracks()))
 	case feedChapters:
@@ -119,8 +129,11 @@ func (s *server) wholeStoryOf(ctx context.Context, id codestory.StoryID) (codest
 	return s.lib.Story(ctx, id)
 }
 
-// maxLibrary is how many stories are in one file of a library's feed. Those before them are in the next.
-const maxLibrary = 1000
+// What is in one file of a library's feed, at most, but for the last story's chapters. Those before them are in the next.
+const (
+	maxLibrary         = 1000 // stories
+	maxLibraryEpisodes = 1000
+)
 
 // libraryFeed answers with the stories of one user, the newest first, one episode for each.
 func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, cursor string) error {
@@ -131,29 +144,26 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 	if user != "" {
 		podcast.Title += ": " + user
 	}
-	for stories := 0; stories < maxLibrary; {
-		page, err := s.lib.Stories(r.Context(), &user, min(maxStories, maxLibrary-stories), cursor)
+	stories := 0
+	for l, err := range s.list(r.Context(), &user, cursor) {
 		if err != nil {
 			return err
 		}
-		stories += len(page.Stories)
-		for _, story := range page.Stories {
-			show := s.newShow(story)
-			podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
-			podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
+		show := s.newShow(l.Story)
+		podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
+		podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
+		stories++
+		if l.next != nil && (stories == maxLibrary || len(podcast.Episodes) >= maxLibraryEpisodes) {
+			podcast.Next = s.libraryURL(user, *l.next)
+			break
 		}
-		if page.NextCursor == nil {
-			return writePodcast(w, r, podcast)
-		}
-		cursor = *page.NextCursor
 	}
-	podcast.Next = s.libraryURL(user, cursor)
-	return writePodcast(w, r, podcast)
+	return s.writePodcast(w, r, podcast)
 }
 
-func writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
+func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
 	var body bytes.Buffer
-	if err := p.Write(&body); err != nil {
+	if err := s.make(r.Context(), func() error { return p.Write(&body) }); err != nil {
 		return err
 	}
 	return writeFeed(w, r, feed.ContentType, body.Bytes())
@@ -208,7 +218,7 @@ func (s *server) keyURLs(story codestory.Story) codestory.KeyURLs {
 		path = codestory.StoryAudioPath(story.ID)
 	}
 	return codestory.KeyURLs{
-		PlayURL: s.playURL(path), FeedURL: s.feedURL(story.ID, feedXML, nil), PlaylistURL: s.feedURL(story.ID, feedM3U8, nil),
+		PlayURL: s.playURL(path, story.Owner), FeedURL: s.feedURL(story, feedXML, nil), PlaylistURL: s.feedURL(story, feedM3U8, nil),
 	}
 }
 

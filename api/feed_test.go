@@ -20,7 +20,7 @@ import (
 // addStory adds alice's story of these files, of which the chapters have those titles.
 func (w *world) addStory(id codestory.StoryID, files map[string]file, titles ...string) {
 	w.lib.change(func() {
-		story := codestory.Story{ID: id, Title: `Ätna & <b>"x"</b>` + "\x01", UserID: "alice", CreatedAt: modified, Description: "On rock."}
+		story := codestory.Story{ID: id, Title: `Ätna & <b>"x"</b>` + "\x01", Owner: codestory.OwnedBy("alice"), CreatedAt: modified, Description: "On rock."}
 		for i, title := range titles {
 			story.Chapters = append(story.Chapters, codestory.Chapter{Number: i + 1, Title: title, Path: codestory.ChapterPath(id, i+1),
 				State: codestory.Missing, DurationSeconds: new(float64(60 * (i + 1)))})
@@ -52,7 +52,7 @@ var newFiles = map[string]file{
 }
 
 func (w *world) feedURL(id codestory.StoryID, ending string) string {
-	return "/feed/" + string(id) + ending + "?k=" + w.access.PlayKey(id)
+	return "/feed/" + string(id) + ending + "?k=" + w.key(id)
 }
 
 // A podcast parser finds each chapter, and each enclosure downloads to its stated length and type.
@@ -313,7 +313,7 @@ func TestFeedIsAskedAgain(t *testing.T) {
 func TestFeedNeedsItsKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	alice, far := w.access.PlayKey(aliceStory), w.access.PlayKey(farStory)
+	alice, far := w.key(aliceStory), w.key(farStory)
 	library := w.access.LibraryKey("alice")
 	w.lib.takeAsked()
 	for _, url := range []string{
@@ -345,7 +345,7 @@ func TestLibraryFeedInFiles(t *testing.T) {
 	w.lib.change(func() {
 		for i := range 2100 {
 			id := codestory.StoryID("55555555-5555-4555-8555-" + strconv.Itoa(100000000000+i))
-			w.lib.stories[id] = codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i),
+			w.lib.stories[id] = codestory.Story{ID: id, Owner: codestory.OwnedBy("bob"), CreatedAt: modified.AddDate(0, 0, i),
 				Files: []codestory.File{{Path: codestory.StoryAudioPath(id), Size: 1, State: codestory.Synced}}}
 		}
 	})

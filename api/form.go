@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -27,18 +26,22 @@ const (
 	formRoute = "/upload/"
 	formType  = "audio/mpeg"
 
-	maxUnproved     = 32       // forms at once whose fields are being read: anybody may send some
-	maxFormFields   = 20       // before the file
-	maxFieldBytes   = 4 << 10  // of one of them
-	maxFormOverhead = 64 << 10 // of all of them, with what multipart/form-data puts between
+	maxFormFields = 64 << 10        // bytes before the file, and again after it
+	formGrace     = 5 * time.Minute // for a post that began before its form expired
 )
 
 var (
 	errFormInvalid = newProblem(http.StatusForbidden, "form_invalid", "this form is not one of this daemon's, or a field of it was changed")
 	errFormExpired = newProblem(http.StatusForbidden, "form_expired", "this form has expired: ask for a new one")
-	errFormBody    = badRequest("invalid_body", "post the form's fields and then the file, in a field called file, as multipart/form-data")
-	errFormEmpty   = badRequest("file_empty", "the file has no bytes")
-	errFormLarge   = newProblem(http.StatusRequestEntityTooLarge, "file_too_large",
+	errFormUsed    = newProblem(http.StatusForbidden, "form_used", "this form has brought its file: ask for a new one for another")
+	errFormBusy    = newProblem(http.StatusConflict, "form_busy", "another file is being posted to this path: try again when that has ended")
+	errFormSlow    = newProblem(http.StatusRequestTimeout, "form_slow",
+		fmt.Sprintf("the form came too slowly: its fields have %s, its file needs %d KiB/s on average and pauses of less than %s",
+			formProof, formRate>>10, formStall))
+	errFormBody = badRequest("invalid_body",
+		"post the form's fields, 64 KiB at most, and then one file, in a field called file, as multipart/form-data")
+	errFormEmpty = badRequest("file_empty", "the file has no bytes")
+	errFormLarge = newProblem(http.StatusRequestEntityTooLarge, "file_too_large",
 		fmt.Sprintf("the file has more than %d bytes", codestory.MaxFormBytes))
 )
 
@@ -85,9 +88,9 @@ func audioNamed(id codestory.StoryID, name string) (codestory.Path, error) {
 	return path, nil
 }
 
-// localForm is a form that the daemon enforces.
+// localForm is a form that the daemon enforces. The path and the time at which it expires make it known.
 func (s *server) localForm(path codestory.Path, end time.Time) (action string, fields map[string]string) {
-	expires := end.Unix() + 1 // never early
+	expires := end.UnixNano()
 	return s.absoluteURL(formRoute+string(path), nil), map[string]string{
 		"key":          path.Key(),
 		"Content-Type": formType,
@@ -103,121 +106,77 @@ func formSignature(key []byte, path codestory.Path, expires int64) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// receiveForm answers POST /upload/{story_id}/{path}. Nothing is looked up, and no byte of the file read, before the
-// fields are proved.
+// receiveForm answers POST /upload/{story_id}/{path}. Until the fields are proved nothing is looked up, and 64 KiB are
+// read at most.
 func (s *server) receiveForm(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	path, err := codestory.ParsePath(strings.TrimPrefix(p.ByName("path"), "/"))
 	if err != nil {
 		return errNotFound
 	}
-	select {
-	case s.unproved <- struct{}{}:
-	default:
-		return errBusy
+	if r.ContentLength > codestory.MaxFormBytes+2*maxFormFields {
+		return errFormLarge
 	}
-	body := &patientBody{ReadCloser: http.MaxBytesReader(w, r.Body, codestory.MaxFormBytes+maxFormOverhead), w: w}
+	body := &formBody{ReadCloser: r.Body, control: http.NewResponseController(w), left: maxFormFields}
 	r.Body = body
-	file, err := s.provedForm(r, path)
-	<-s.unproved
+	file, expires, err := s.provedForm(r, path, body)
+	if body.problem != nil {
+		return body.problem
+	}
 	if err != nil {
 		return err
 	}
-	body.proved = true
-	content := &formFile{r: file}
-	if err := s.editor.Receive(r.Context(), path, content); err != nil {
-		if content.broken {
-			return errFormBody
-		}
+	body.prove(expires.Add(formGrace))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the file may take hours
+	if err := s.editor.Receive(r.Context(), path, expires, file); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// provedForm is the file of the form that r brings.
-func (s *server) provedForm(r *http.Request, path codestory.Path) (*multipart.Part, error) {
+// provedForm reads the fields up to the file, and returns that with the time at which the form expires once they are
+// proved. It passes over fields that mean nothing here.
+func (s *server) provedForm(r *http.Request, path codestory.Path, body *formBody) (*formFile, time.Time, error) {
 	parts, err := r.MultipartReader()
 	if err != nil {
-		return nil, errFormBody
+		return nil, time.Time{}, errFormBody
 	}
-	return verifyForm(parts, s.access.LinkKey(), path, time.Now())
-}
-
-// verifyForm reads the fields up to the file, and returns that once they are proved. Fields that mean nothing here are
-// passed over.
-func verifyForm(parts *multipart.Reader, key []byte, path codestory.Path, now time.Time) (*multipart.Part, error) {
+	s.unproved.add(body)
+	defer s.unproved.remove(body)
 	fields := url.Values{}
-	for range maxFormFields {
-		part, err := parts.NextPart()
+	for {
+		part, err := parts.NextRawPart()
 		if err != nil {
-			return nil, errFormBody
+			return nil, time.Time{}, errFormBody
 		}
 		if part.FormName() == "file" {
-			return part, checkForm(fields, key, path, now)
+			expires, err := checkForm(fields, s.access.LinkKey(), path, time.Now())
+			return &formFile{file: part, parts: parts, body: body}, expires, err
 		}
-		value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
-		if err != nil || len(value) > maxFieldBytes {
-			return nil, errFormBody
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, time.Time{}, errFormBody
 		}
 		fields.Add(part.FormName(), string(value))
 	}
-	return nil, errFormBody
 }
 
-func checkForm(fields url.Values, key []byte, path codestory.Path, now time.Time) error {
+// checkForm returns when the form expires.
+func checkForm(fields url.Values, key []byte, path codestory.Path, now time.Time) (time.Time, error) {
 	for _, name := range []string{"key", "Content-Type", "exp", "sig"} {
 		if len(fields[name]) != 1 {
-			return errFormInvalid
+			return time.Time{}, errFormInvalid
 		}
 	}
-	expires, err := strconv.ParseInt(fields.Get("exp"), 10, 64)
-	if err != nil || strconv.FormatInt(expires, 10) != fields.Get("exp") ||
+	nanoseconds, err := strconv.ParseInt(fields.Get("exp"), 10, 64)
+	if err != nil || strconv.FormatInt(nanoseconds, 10) != fields.Get("exp") ||
 		fields.Get("key") != path.Key() || fields.Get("Content-Type") != formType ||
-		!hmac.Equal([]byte(fields.Get("sig")), []byte(formSignature(key, path, expires))) {
-		return errFormInvalid
+		!hmac.Equal([]byte(fields.Get("sig")), []byte(formSignature(key, path, nanoseconds))) {
+		return time.Time{}, errFormInvalid
 	}
-	if now.Unix() >= expires {
-		return errFormExpired
+	expires := time.Unix(0, nanoseconds)
+	if !now.Before(expires) {
+		return time.Time{}, errFormExpired
 	}
-	return nil
+	return expires, nil
 }
-
-// formFile is the file of a form, which ends with an error where it has too few or too many bytes.
-type formFile struct {
-	r      io.Reader
-	n      int64
-	broken bool // the request was cut off, or is no form
-}
-
-func (f *formFile) Read(p []byte) (int, error) {
-	n, err := f.r.Read(p)
-	f.n += int64(n)
-	tooLarge, cut := errors.AsType[*http.MaxBytesError](err)
-	switch {
-	case f.n > codestory.MaxFormBytes, cut && tooLarge != nil:
-		return n, errFormLarge
-	case err == io.EOF && f.n == 0:
-		return n, errFormEmpty
-	case err != nil && err != io.EOF:
-		f.broken = true
-	}
-	return n, err
-}
-
-// patientBody is a body that may take hours, as long as it moves, once it is proved. Until then it has as long as others.
-type patientBody struct {
-	io.ReadCloser
-	w      http.ResponseWriter
-	proved bool
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	if b.proved {
-		// A writer without deadlines, as in tests, has no slow client either.
-		_ = http.NewResponseController(b.w).SetReadDeadline(time.Now().Add(formStall))
-	}
-	return b.ReadCloser.Read(p)
-}
-
-// formStall is how long no byte of a form may come.
-const formStall = 30 * time.Second

@@ -54,7 +54,7 @@ func TestHostFirst(t *testing.T) {
 		"no method":        "BREW /healthz" + evil + "\r\n",
 		"options":          "OPTIONS /healthz" + evil + "\r\n",
 		"options of all":   "OPTIONS *" + evil + "\r\n",
-		"player url":       "GET /play/" + string(aliceStory) + "/audio/story.mp3?k=" + w.access.PlayKey(aliceStory) + evil + "\r\n",
+		"player url":       "GET /play/" + string(aliceStory) + "/audio/story.mp3?k=" + w.key(aliceStory) + evil + "\r\n",
 		"bad path":         "GET /../etc/passwd" + evil + "\r\n",
 		"whole url, ours":  "GET http://localhost/healthz" + evil + "\r\n",
 		"whole url, other": "GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -29,6 +30,20 @@ func encode(v any) []byte {
 		panic(err) // they always encode
 	}
 	return body.Bytes()
+}
+
+// maxMaking is how many large answers are made at once: they take processors and memory that others want too.
+const maxMaking = 2
+
+// make calls f, which makes an answer or a part of one that may be large, when it is its turn. f waits for nobody.
+func (s *server) make(ctx context.Context, f func() error) error {
+	select {
+	case s.making <- struct{}{}:
+		defer func() { <-s.making }()
+		return f()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func writeEncoded(w http.ResponseWriter, status int, contentType string, body []byte) {

@@ -11,11 +11,13 @@ import (
 // Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
 // such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
 type Library interface {
-	// Stories lists stories with their files, newest first. With owner nil it lists everybody's. cursor is "" or the NextCursor of
+	// Stories lists stories with their files, newest first, and holds all of them. With owner nil it lists everybody's. cursor is "" or the NextCursor of
 	// the page before; one that was not made here is codestory.ErrCursor.
 	Stories(ctx context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error)
-	// Owner is the user of the story.
-	Owner(ctx context.Context, id codestory.StoryID) (string, error)
+	// Owner is whose the story is. If nobody knows, it may ask the store.
+	Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error)
+	// OwnerNow is whose the story is as far as is known now. It asks nobody; codestory.ErrNotFound if the story is not known.
+	OwnerNow(id codestory.StoryID) (codestory.Owner, error)
 	// Story describes the story with its files. PlayURL and FeedURL are left to the caller.
 	Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error)
 	// Locate says where the present version of the file can be had. A file that is neither here nor in the index
@@ -50,8 +52,10 @@ type Access interface {
 
 // Keys are what player URLs and feeds are opened with: URL-safe texts, the same after a restart.
 type Keys interface {
-	// PlayKey is the KEY of the story.
-	PlayKey(id codestory.StoryID) string
+	// PlayKey is the KEY of the story while it has that owner: another owner, or one that is not known, another KEY.
+	PlayKey(id codestory.StoryID, owner codestory.Owner) string
+	// PlayKeyOf reports whether the KEY is one of the story, of whatever owner.
+	PlayKeyOf(id codestory.StoryID, key string) bool
 	// RotatePlayKey replaces it: the old one opens nothing from then on.
 	RotatePlayKey(id codestory.StoryID) error
 	// LibraryKey is the KEY of the feed of all the user's stories.
@@ -60,6 +64,8 @@ type Keys interface {
 	LibraryUser(key string) (user string, ok bool)
 	// RotateLibraryKey replaces LibraryKey.
 	RotateLibraryKey(user string) error
+	// ReplaceKeys replaces LibraryKey of the user and PlayKey of the stories, all or none.
+	ReplaceKeys(user string, stories []codestory.StoryID) error
 }
 
 // Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does
@@ -87,8 +93,11 @@ type Editor interface {
 	// to the path. It returns its true end. codestory.ErrNoForms means that the store takes none: what is posted to the
 	// API goes to Receive.
 	SignForm(ctx context.Context, path codestory.Path, lifetime time.Duration) (url string, fields map[string]string, expires time.Time, err error)
-	// Receive stores all that r holds at the path, or nothing where reading it fails: that error is returned as it is.
-	Receive(ctx context.Context, path codestory.Path, r io.Reader) error
+	// Receive stores all that r holds at the path, or nothing if reading fails: it returns that error as it is. The form
+	// that brings it is known by when it expires, and good for one file: after that the error is codestory.ErrFormUsed.
+	// While another file is received for the path it is codestory.ErrFormBusy, and nothing is read. codestory.ErrDiskFull
+	// means that the file would leave too little room on the disk.
+	Receive(ctx context.Context, path codestory.Path, expires time.Time, r io.Reader) error
 }
 
 // Monitor says how the daemon is.

@@ -80,9 +80,9 @@ func (s *server) localURL(path codestory.Path, lifetime time.Duration, download 
 	return s.publicURL(path, link.query(s.access.LinkKey())), time.Unix(end, 0).UTC()
 }
 
-// playURL is the player URL of the file. It does not expire.
-func (s *server) playURL(path codestory.Path) string {
-	return s.publicURL(path, url.Values{"k": {s.access.PlayKey(path.Story())}})
+// playURL is the player URL of a file of a story of that owner. It does not expire.
+func (s *server) playURL(path codestory.Path, owner codestory.Owner) string {
+	return s.publicURL(path, url.Values{"k": {s.access.PlayKey(path.Story(), owner)}})
 }
 
 func (s *server) publicURL(path codestory.Path, q url.Values) string {

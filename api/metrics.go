@@ -44,6 +44,7 @@ func (m *metrics) count(route, method string, status int) {
 
 // tellMetrics answers GET /metrics.
 func (s *server) tellMetrics(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	w.Header().Set("Cache-Control", "no-store")
 	s.metrics.scrape.ServeHTTP(w, r)
 	return nil
 }

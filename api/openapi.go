@@ -112,7 +112,7 @@ var operations = []operation{
 	{method: "GET", path: "/feed/library.xml", route: feedRoute, id: "libraryFeed", summary: "All the stories of one user as a podcast.",
 		params: []string{"k", "cursor"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{400, 403, 503}},
 	{method: "POST", path: formRoute + "{id}/{path}", route: formRoute + "*path", id: "upload", summary: "Take the file of a form that the daemon signed.",
-		answers: noContent, problems: []int{400, 403, 413, 503}},
+		answers: noContent, problems: []int{400, 403, 408, 409, 413, 503, 507}},
 
 	{method: "GET", path: "/api/queue", right: rightManage, id: "queue", summary: "What waits, and why.",
 		params: []string{"state", "limit", "cursor"}, answers: ok(codestory.QueuePage{}), problems: []int{400, 401, 403}},
@@ -128,7 +128,8 @@ var operations = []operation{
 	{method: "GET", path: "/api/tokens", right: rightManage, id: "tokens", summary: "The tokens that were added.", answers: ok(TokenList{}), problems: []int{401, 403}},
 	{method: "POST", path: "/api/tokens", right: rightManage, id: "addToken", summary: "Make a token.", body: TokenRequest{},
 		answers: []reply{{status: http.StatusCreated, description: "the token, with its secret, told this once", body: NewToken{}}}, problems: []int{400, 401, 403, 409, 413, 415}},
-	{method: "DELETE", path: "/api/tokens/{name}", right: rightManage, id: "removeToken", summary: "End a token.", answers: noContent, problems: []int{401, 403, 404}},
+	{method: "DELETE", path: "/api/tokens/{name}", right: rightManage, id: "removeToken", summary: "End a token. Player URLs and feeds with a KEY of its user go on working, unless keys=1 replaces those KEYs.", params: []string{"keys"},
+		answers: noContent, problems: []int{400, 401, 403, 404, 503}},
 }
 
 // pattern is the router's.
@@ -210,8 +211,8 @@ func (o operation) describe(id string, schemas schemas) object {
 		responses[strconv.Itoa(a.status)] = response
 	}
 	problems := o.problems
-	if o.right != rightNone { // too many wrong tokens
-		problems = append(slices.Clone(problems), http.StatusTooManyRequests)
+	if o.right != rightNone || slices.Contains(o.params, "k") { // wrong tokens, or a share that is taken
+		problems = append(slices.Clone(problems), http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	}
 	for _, status := range problems {
 		responses[strconv.Itoa(status)] = object{

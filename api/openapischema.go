@@ -22,6 +22,7 @@ var params = map[string]object{
 	"from":       {"type": "integer", "minimum": 0},
 	"ignored":    {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"k":          {"type": "string"},
+	"keys":       {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"limit":      {"type": "integer", "minimum": 1},
 	"local":      {"type": "integer", "enum": []int{0, 1}, "default": 0},
 	"proxy":      {"type": "integer", "enum": []int{0, 1}, "default": 0},
@@ -86,6 +87,9 @@ func (s schemas) ofType(t reflect.Type) object {
 	}
 	if t == reflect.TypeFor[time.Time]() {
 		return object{"type": "string", "format": "date-time"}
+	}
+	if t == reflect.TypeFor[codestory.Owner]() {
+		return object{"type": []string{"string", "null"}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

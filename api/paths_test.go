@@ -10,7 +10,7 @@ import (
 func TestTraversal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	id, key := string(aliceStory), w.access.PlayKey(aliceStory)
+	id, key := string(aliceStory), w.key(aliceStory)
 	targets := []string{
 		"GET /@",
 		"GET /api/storage/stories/@",
@@ -84,7 +84,7 @@ func TestTraversal(t *testing.T) {
 func TestPlainPaths(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	key := "?k=" + w.access.PlayKey(aliceStory)
+	key := "?k=" + w.key(aliceStory)
 	for _, path := range []string{
 		storyURL(aliceStory, ""), storyURL(aliceStory, "/audio"), storyURL(aliceStory, "/metadata"),
 		storyURL(aliceStory, "/chapters/1/audio"), "/play/" + string(aliceStory) + "/audio/story.mp3" + key,

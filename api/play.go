@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/hmac"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,8 +15,8 @@ import (
 // URL again.
 const playLifetime = time.Hour
 
-// play answers GET and HEAD /play/{story_id}/{path}, to whoever brings the story's KEY or a signature. Nothing is
-// looked up before that is proved.
+// play answers GET and HEAD /play/{story_id}/{path}, to whoever brings the story's KEY or a signature. Nothing but whose
+// the story is, is looked up before that is proved.
 func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	path, err := codestory.ParsePath(strings.TrimPrefix(p.ByName("path"), "/"))
 	if err != nil {
@@ -27,27 +26,31 @@ func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Param
 	if err != nil {
 		return errLinkInvalid
 	}
-	if q.Has("k") {
-		return s.playKeyed(w, r, path, q)
+	keyed := q.Has("k")
+	var link localLink
+	if keyed {
+		err = s.openedBy(r.Context(), path.Story(), q["k"])
+	} else {
+		link, err = verifyLink(s.access.LinkKey(), path, q, time.Now())
 	}
-	link, err := verifyLink(s.access.LinkKey(), path, q, time.Now())
 	if err != nil {
 		return err
 	}
-	if link.download {
-		w.Header().Set("Content-Disposition", s.attachment(r.Context(), path))
-	}
-	return s.serveFile(w, r, path, "private, no-cache")
+	return s.rooms.serve(r, storyClient(path.Story()), streams, func(r *http.Request) error {
+		if keyed {
+			return s.playKeyed(w, r, path, q)
+		}
+		if link.download {
+			w.Header().Set("Content-Disposition", s.attachment(r.Context(), path))
+		}
+		return s.serveFile(w, r, path, "private, no-cache")
+	})
 }
 
 // playKeyed answers a player URL: with the bytes while the file is on this machine or its store makes no links, else
 // with a redirect to a link made this moment. With proxy=1 the bytes come through the daemon in any case, and with at=,
 // which playlists have, they are a piece of a stream.
 func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestory.Path, q url.Values) error {
-	want := s.access.PlayKey(path.Story())
-	if got := q["k"]; len(got) != 1 || want == "" || !hmac.Equal([]byte(got[0]), []byte(want)) {
-		return errLinkInvalid
-	}
 	const cacheControl = "private, no-cache"
 	if q.Has("at") {
 		stamped, err := s.stamped(q)

@@ -17,7 +17,13 @@ import (
 )
 
 func (w *world) playURL(path codestory.Path) string {
-	return "/play/" + string(path) + "?k=" + w.access.PlayKey(path.Story())
+	return "/play/" + string(path) + "?k=" + w.key(path.Story())
+}
+
+// key is the KEY of the story as it is owned now.
+func (w *world) key(id codestory.StoryID) string {
+	owner, _ := w.lib.OwnerNow(id)
+	return w.access.PlayKey(id, owner)
 }
 
 func TestRanges(t *testing.T) {
@@ -175,7 +181,7 @@ func TestSandbox(t *testing.T) {
 	} {
 		path := codestory.Path(string(aliceStory) + "/" + name)
 		w.lib.change(func() { w.lib.files[path] = file{data: []byte("<script>alert(1)</script>"), local: true} })
-		u := url.URL{Path: "/play/" + string(path), RawQuery: "k=" + w.access.PlayKey(aliceStory)}
+		u := url.URL{Path: "/play/" + string(path), RawQuery: "k=" + w.key(aliceStory)}
 		resp := w.request("GET", u.String(), "")
 		wantStatus(t, resp, 200)
 		csp := resp.Header.Get("Content-Security-Policy")
@@ -224,7 +230,7 @@ func TestPlayerURL(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	key := w.access.PlayKey(aliceStory)
+	key := w.key(aliceStory)
 	answers := map[string]bool{}
 	for _, target := range []string{
 		"/play/" + string(aliceStory) + "/audio/story.mp3",
@@ -235,7 +241,7 @@ func TestKeys(t *testing.T) {
 		"/play/" + string(aliceStory) + "/audio/story.mp3?k=x&k=" + key,
 		"/play/" + string(aliceStory) + "/audio/story.mp3?k=" + key + "&k=x",
 		"/play/" + string(aliceStory) + "/audio/story.mp3?K=" + key,
-		"/play/" + string(aliceStory) + "/audio/story.mp3?k=" + w.access.PlayKey(homeStory),
+		"/play/" + string(aliceStory) + "/audio/story.mp3?k=" + w.key(homeStory),
 		"/play/" + string(aliceStory) + "/audio/story.mp3?k=" + ownerToken,
 		"/play/" + string(aliceStory) + "/none.mp3?k=x",
 		"/play/" + string(homeStory) + "/audio/story.mp3?k=" + key,

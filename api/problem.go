@@ -61,6 +61,10 @@ func problemOf(err error) (p *Problem, internal bool) {
 		return errNotOurs, false
 	case errors.Is(err, codestory.ErrDiskFull):
 		return errDiskFull, false
+	case errors.Is(err, codestory.ErrFormUsed):
+		return errFormUsed, false
+	case errors.Is(err, codestory.ErrFormBusy):
+		return errFormBusy, false
 	case errors.Is(err, codestory.ErrCursor):
 		return errCursor, false
 	default:
@@ -75,6 +79,9 @@ func (p *Problem) write(w http.ResponseWriter) {
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	if p.Status == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
 	}
 	writeBody(w, p.Status, "application/problem+json", p)
 }

@@ -25,23 +25,23 @@ func (s *server) routes(router registrar) {
 	s.read(router, "/healthz", s.healthz)
 	s.read(router, "/readyz", s.readyz)
 	s.read(router, "/metrics", s.managed(s.tellMetrics))
-	s.read(router, "/api/openapi.json", s.signedIn(s.openapi))
+	s.read(router, "/api/openapi.json", s.signedIn(answers, s.openapi))
 	s.read(router, "/api/status", s.managed(s.status))
-	s.read(router, "/api/events", s.signedIn(s.listen))
+	s.read(router, "/api/events", s.signedIn(streams, s.listen))
 
-	s.read(router, "/api/storage/stories", s.signedIn(s.stories))
+	s.read(router, "/api/storage/stories", s.signedIn(answers, s.stories))
 	const story = "/api/storage/stories/:id"
-	s.read(router, story, s.ofStory(s.story))
+	s.read(router, story, s.ofStory(answers, s.story))
 	s.handle(router, http.MethodDelete, story, s.managed(s.deleteStory))
 	s.handle(router, http.MethodPost, story+"/audio/upload-url", s.managed(s.uploadURL))
-	s.read(router, story+"/metadata", s.ofStory(s.metadata))
-	s.read(router, story+"/audio", s.ofStory(s.audio))
-	s.read(router, story+"/audio/stream", s.ofStory(s.stream))
-	s.read(router, story+"/chapters/:n/audio", s.ofStory(s.audio))
-	s.read(router, story+"/chapters/:n/audio/stream", s.ofStory(s.stream))
+	s.read(router, story+"/metadata", s.ofStory(streams, s.metadata))
+	s.read(router, story+"/audio", s.ofStory(answers, s.audio))
+	s.read(router, story+"/audio/stream", s.ofStory(streams, s.stream))
+	s.read(router, story+"/chapters/:n/audio", s.ofStory(answers, s.audio))
+	s.read(router, story+"/chapters/:n/audio/stream", s.ofStory(streams, s.stream))
 
 	s.handle(router, http.MethodPost, story+"/play-key", s.managed(s.rotatePlayKey))
-	s.read(router, "/api/storage/library", s.signedIn(s.library))
+	s.read(router, "/api/storage/library", s.signedIn(answers, s.library))
 	s.handle(router, http.MethodPost, "/api/storage/library/play-key", s.managed(s.rotateLibraryKey))
 
 	s.read(router, "/play/*path", s.play)
@@ -122,6 +122,11 @@ const (
 // which have more of both once they are proved.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			// There may have been a Content-Length too, of which net/http says nothing: a proxy that went by that
+			// would take the rest of the body for another request (RFC 9112, section 6.1).
+			w.Header().Set("Connection", "close")
+		}
 		if r.ContentLength != 0 {
 			// A writer without deadlines, as in tests, has no slow client either.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
@@ -140,24 +145,26 @@ type response struct {
 }
 
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.begin(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *response) Write(b []byte) (int, error) {
+// begin notes the status. However long the answer took to make, the client has its time to read it.
+func (w *response) begin(status int) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.status = status
+		extend(w.ResponseWriter, answerPatience)
 	}
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.begin(http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
 // ReadFrom leaves the copying to the connection, which may have a way of its own.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.begin(http.StatusOK)
 	return io.Copy(w.ResponseWriter, src)
 }
 

@@ -201,6 +201,16 @@ func writePart(w io.Writer, p part, content *codestory.Content) error {
 	return nil
 }
 
+// streamPatience is how long a client may read nothing of a file: a player that is paused does so. It asks for the rest when
+// it goes on, if its stream has ended by then.
+const streamPatience = 5 * time.Minute
+
+// extend gives the client so much time to read what is written next. A writer without deadlines, as in tests, has no slow
+// client either.
+func extend(w http.ResponseWriter, patience time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+}
+
 // lateWriter sends the status with the first bytes: until there are some, something else may be answered.
 type lateWriter struct {
 	http.ResponseWriter
@@ -215,16 +225,20 @@ func (w *lateWriter) begin() {
 	}
 }
 
-func (w *lateWriter) Write(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
+func (w *lateWriter) Write(b []byte) (written int, err error) {
+	for written < len(b) && err == nil {
+		w.begin()
+		extend(w.ResponseWriter, streamPatience)
+		var n int
+		n, err = w.ResponseWriter.Write(b[written:min(len(b), written+bufferSize)])
+		written += n
 	}
-	w.begin()
-	return w.ResponseWriter.Write(b)
+	return written, err
 }
 
 // ReadFrom leaves the copying to the connection, which may have a way of its own.
 func (w *lateWriter) ReadFrom(src io.Reader) (int64, error) {
 	w.begin()
+	extend(w.ResponseWriter, streamPatience)
 	return io.Copy(w.ResponseWriter, src)
 }

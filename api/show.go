@@ -53,7 +53,7 @@ func (s *server) newShow(story codestory.Story) show {
 		}
 		switch name := f.Path.InStory(); {
 		case name == "cover.jpg", name == "cover.jpeg", name == "cover.png":
-			v.cover = cmp.Or(v.cover, s.playURL(f.Path))
+			v.cover = cmp.Or(v.cover, s.playURL(f.Path, story.Owner))
 		case strings.HasSuffix(name, transcriptEnding):
 			v.texts[f.Path] = f
 		}
@@ -115,7 +115,7 @@ func (v show) title() string { return cmp.Or(v.story.Title, "Story "+string(v.st
 func (v show) podcast() feed.Podcast {
 	p := feed.Podcast{
 		Title: v.title(), Description: v.story.Description, Language: v.story.Language,
-		Link: v.link(), Self: v.s.feedURL(v.story.ID, feedXML, nil), GUID: strings.ToLower(string(v.story.ID)),
+		Link: v.link(), Self: v.s.feedURL(v.story, feedXML, nil), GUID: strings.ToLower(string(v.story.ID)),
 		Image: v.cover, Serial: true, Published: v.story.CreatedAt,
 	}
 	for _, piece := range v.pieces {
@@ -157,7 +157,7 @@ func (v show) episode(p piece) feed.Episode {
 	e := feed.Episode{
 		GUID: string(p.file.Path), Title: p.title, Number: p.number, Seconds: p.seconds, Image: v.cover,
 		Published: v.story.CreatedAt.Add(time.Duration(max(0, p.number-1)) * time.Second),
-		Audio:     feed.Enclosure{URL: v.s.playURL(p.file.Path), ContentType: p.file.ContentType, Size: p.file.Size},
+		Audio:     feed.Enclosure{URL: v.s.playURL(p.file.Path, v.story.Owner), ContentType: p.file.ContentType, Size: p.file.Size},
 	}
 	q := url.Values{}
 	if p.number > 0 {
@@ -165,7 +165,7 @@ func (v show) episode(p piece) feed.Episode {
 	} else {
 		e.Description = v.story.Description
 	}
-	e.Chapters = v.s.feedURL(v.story.ID, feedChapters, q)
+	e.Chapters = v.s.feedURL(v.story, feedChapters, q)
 	e.Transcript = v.transcript(p)
 	return e
 }
@@ -174,8 +174,8 @@ func (v show) episode(p piece) feed.Episode {
 func (v show) tracks() []feed.Track {
 	var tracks []feed.Track
 	for _, p := range v.pieces {
-		t := feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path), Seconds: p.seconds}
-		t.Stamped = func(seconds float64) string { return v.s.stampedURL(p.file, seconds) }
+		t := feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path, v.story.Owner), Seconds: p.seconds}
+		t.Stamped = func(seconds float64) string { return v.s.stampedURL(p.file, v.story.Owner, seconds) }
 		tracks = append(tracks, t)
 	}
 	return tracks

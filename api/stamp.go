@@ -18,8 +18,8 @@ import (
 // file's, and come through the daemon, wherever the file is.
 
 // stampedURL is the player URL of the file as a piece that begins at that time.
-func (s *server) stampedURL(f codestory.File, seconds float64) string {
-	q := url.Values{"k": {s.access.PlayKey(f.Path.Story())}, "at": {strconv.FormatInt(int64(math.Round(seconds*1000)), 10)}}
+func (s *server) stampedURL(f codestory.File, owner codestory.Owner, seconds float64) string {
+	q := url.Values{"k": {s.access.PlayKey(f.Path.Story(), owner)}, "at": {strconv.FormatInt(int64(math.Round(seconds*1000)), 10)}}
 	if a := f.Audio; a != nil && a.SoundSize > 0 && a.SoundOffset+a.SoundSize <= f.Size {
 		q.Set("from", strconv.FormatInt(a.SoundOffset, 10))
 		q.Set("bytes", strconv.FormatInt(a.SoundSize, 10))

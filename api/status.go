@@ -1,7 +1,9 @@
 package api
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/codestory/codestoryd"
 	"github.com/julienschmidt/httprouter"
@@ -23,16 +25,36 @@ type IgnoredList struct {
 type Health struct {
 	Status  string `json:"status"` // ok
 	Version string `json:"version"`
-	Proof   string `json:"proof,omitempty"` // where ?challenge= asked for one; see Access.Prove
+	Proof   string `json:"proof,omitempty"` // if a program of this machine asked for one by ?challenge=; see Access.Prove
 }
 
 // healthz answers GET /healthz: the process serves.
 func (s *server) healthz(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
 	health := Health{Status: "ok", Version: s.version}
-	if challenge := r.URL.Query().Get("challenge"); challenge != "" && len(challenge) <= maxChallenge {
+	if challenge := r.URL.Query().Get("challenge"); challenge != "" && len(challenge) <= maxChallenge && fromThisMachine(r) {
 		health.Proof = s.access.Prove(challenge)
 	}
 	return writeJSON(w, http.StatusOK, health)
+}
+
+// forwarding are the headers by which proxies say that they pass on somebody else's request.
+var forwarding = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
+
+// fromThisMachine reports whether a program on this machine asks for itself. Its address is a loopback one, or the very
+// one that it connected to.
+func fromThisMachine(r *http.Request) bool {
+	for _, name := range forwarding {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	from := peer.Addr().Unmap().WithZone("")
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return from.IsLoopback() || ok && from == local.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // readyz answers GET /readyz: the daemon can do its work. What keeps it from that is for the log.

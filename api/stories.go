@@ -1,7 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +16,8 @@ import (
 const (
 	defaultStories = 50   // stories on a page
 	maxStories     = 1000 // at most
+
+	maxPageBytes = 1 << 20 // of a page of more than one story
 )
 
 // storyRequest is what the path of a story's route names.
@@ -20,6 +25,7 @@ type storyRequest struct {
 	id      codestory.StoryID
 	chapter int // 0 is the whole story
 	caller  codestory.Token
+	owner   codestory.Owner // as it was when the caller was let in; not known if that is one of scope manage
 }
 
 // parseStoryRequest reads the path's parameters. A chapter's number is written in one way only, without zeros in
@@ -62,16 +68,81 @@ func (s *server) stories(w http.ResponseWriter, r *http.Request, caller codestor
 	if caller.Scope == codestory.ScopeManage {
 		owner = nil
 	}
-	page, err := s.lib.Stories(r.Context(), owner, int(limit), q.Get("cursor"))
-	if err != nil {
-		return err
+	return s.writeStories(w, s.list(r.Context(), owner, q.Get("cursor")), int(limit))
+}
+
+// listed is a story of a list, with the cursor behind it: nil for the last.
+type listed struct {
+	codestory.Story
+	next *string
+}
+
+// list reads stories as they are asked for, the newest first. An error ends it.
+func (s *server) list(ctx context.Context, owner *string, cursor string) iter.Seq2[listed, error] {
+	return func(yield func(listed, error) bool) {
+		for more := true; more; {
+			var page codestory.StoryPage
+			err := s.make(ctx, func() (err error) {
+				page, err = s.lib.Stories(ctx, owner, 1, cursor)
+				return err
+			})
+			if err != nil {
+				yield(listed{}, err)
+				return
+			}
+			for _, story := range page.Stories {
+				if owner != nil && !story.Owner.Is(*owner) { // since it was listed
+					continue
+				}
+				if !yield(listed{story, page.NextCursor}, nil) {
+					return
+				}
+			}
+			if more = page.NextCursor != nil; more {
+				cursor = *page.NextCursor
+			}
+		}
 	}
-	answer := codestory.StoryPage{Stories: make([]codestory.Story, len(page.Stories)), NextCursor: page.NextCursor}
-	for i, story := range page.Stories {
-		answer.Stories[i] = s.presented(story)
-		answer.Stories[i].Files = nil
+}
+
+// writeStories answers with a page of the list. It holds one story at a time.
+func (s *server) writeStories(w http.ResponseWriter, list iter.Seq2[listed, error], limit int) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	var next *string
+	n, size, before := 0, 0, `{"stories":[`
+	for l, err := range list {
+		if err != nil && n > 0 {
+			panic(http.ErrAbortHandler) // so that nobody takes the page for a whole one
+		}
+		if err != nil {
+			return err
+		}
+		b := s.encodeListed(l.Story)
+		if n > 0 && size+len(b) > maxPageBytes {
+			break
+		}
+		if _, err := w.Write(append([]byte(before), b...)); err != nil {
+			return nil // nobody reads it any more
+		}
+		n, size, before, next = n+1, size+len(b), ",", l.next
+		if n == limit {
+			break
+		}
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	if n > 0 {
+		before = ""
+	}
+	_, _ = fmt.Fprintf(w, `%s],"next_cursor":%s}`+"\n", before, bytes.TrimSpace(encode(next)))
+	return nil
+}
+
+// encodeListed is the story as a list has it.
+func (s *server) encodeListed(story codestory.Story) []byte {
+	story = s.presented(story)
+	story.Files = nil
+	return bytes.TrimSpace(encode(story))
 }
 
 // story answers GET /api/storage/stories/{id}.
@@ -81,6 +152,9 @@ func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest)
 		return err
 	}
 	asked := s.askForWhole(r.Context(), story)
+	if !req.caller.MayRead(asked.Owner) { // since it was looked up
+		return errOwner
+	}
 	story = told(s.presented(asked), req.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -102,5 +104,101 @@ func TestReasonsAreTheOwners(t *testing.T) {
 	w.events.add(event)
 	if h := alice("file"); strings.Contains(h.data, "internal") || !strings.Contains(h.data, `"reason":"it cannot be stored`) {
 		t.Errorf("a listener hears %+v", h)
+	}
+}
+
+// A page ends before it has more than 1 MiB, wherever that is, and the next one goes on from there.
+func TestStoriesPagesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const stories = 40
+	w.lib.change(func() {
+		for i := range stories {
+			id := codestory.StoryID(fmt.Sprintf("66666666-6666-4666-8666-%012d", i))
+			story := codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i)}
+			for n := range 50 * i { // the newest are the largest; some are larger than a page
+				story.Chapters = append(story.Chapters, codestory.Chapter{Number: n + 1, Title: strings.Repeat("t", 500), Path: codestory.ChapterPath(id, n+1)})
+			}
+			w.lib.stories[id] = story
+		}
+		w.access.tokens["bob-secret"] = codestory.Token{Name: "bob", User: "bob", Scope: codestory.ScopePlay}
+	})
+	seen, pages := 0, 0
+	for cursor := ""; ; pages++ {
+		resp := w.request("GET", "/api/storage/stories?limit=1000&cursor="+cursor, "bob-secret")
+		wantStatus(t, resp, 200)
+		text := body(t, resp)
+		var page codestory.StoryPage
+		if err := json.Unmarshal([]byte(text), &page); err != nil {
+			t.Fatal(err)
+		}
+		if len(text) > 1<<20+1000 && len(page.Stories) > 1 || len(page.Stories) == 0 {
+			t.Errorf("a page has %d stories and %d bytes", len(page.Stories), len(text))
+		}
+		for _, story := range page.Stories {
+			if seen++; story.ID != codestory.StoryID(fmt.Sprintf("66666666-6666-4666-8666-%012d", stories-seen)) {
+				t.Fatalf("story %d is %s", seen, story.ID)
+			}
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if seen != stories || pages < 10 {
+		t.Errorf("%d stories on %d pages", seen, pages)
+	}
+}
+
+// The library's feed is cut between two stories, and leads to the rest.
+func TestLibraryFeedIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.lib.change(func() {
+		for i := range 5 {
+			id := codestory.StoryID(fmt.Sprintf("66666666-6666-4666-8666-%012d", i))
+			story := codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i)}
+			for n := range 400 {
+				path := codestory.ChapterPath(id, n+1)
+				story.Chapters = append(story.Chapters, codestory.Chapter{Number: n + 1, Path: path})
+				story.Files = append(story.Files, codestory.File{Path: path, Size: 1, State: codestory.Synced})
+			}
+			w.lib.stories[id] = story
+		}
+	})
+	first := body(t, w.request("GET", "/feed/library.xml?k="+w.access.LibraryKey("bob"), ""))
+	if n := strings.Count(first, "<item>"); n != 1200 || !strings.Contains(first, `rel="next"`) {
+		t.Errorf("%d episodes", n)
+	}
+	if rest := body(t, w.request("GET", "/feed/library.xml?cursor=3&k="+w.access.LibraryKey("bob"), "")); strings.Count(rest, "<item>") != 800 || strings.Contains(rest, `rel="next"`) {
+		t.Errorf("the rest has %d episodes", strings.Count(rest, "<item>"))
+	}
+}
+
+// A story that changes is described once for all who listen.
+func TestStoryEventsAreShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var listeners []func(...string) heard
+	for range 20 {
+		next, _ := w.listenAs(aliceToken)
+		listeners = append(listeners, next)
+	}
+	w.lib.takeAsked()
+	w.events.add(storyEvent(aliceStory))
+	for _, next := range listeners {
+		if h := next("story"); !strings.Contains(h.data, string(aliceStory)) || strings.Contains(h.data, `"files":[{`) {
+			t.Errorf("heard %+v", h)
+		}
+	}
+	described := 0
+	for _, asked := range w.lib.takeAsked() {
+		if asked == "story "+string(aliceStory) {
+			described++
+		}
+	}
+	// Each listener's right to it is looked up by the same fake call.
+	if described > len(listeners)+5 {
+		t.Errorf("described %d times for %d listeners", described-len(listeners), len(listeners))
 	}
 }

@@ -59,6 +59,39 @@ func TestTokens(t *testing.T) {
 	wantProblem(t, w.request("DELETE", "/api/tokens/owner", ownerToken), 404, "not_found")
 }
 
+// With keys=1 every KEY of the token's user is replaced, and no other; without, all go on.
+func TestRemovedTokensKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	keys := func() (alice, others string) {
+		return w.key(aliceStory) + w.access.LibraryKey("alice"), w.key(homeStory) + w.access.LibraryKey("")
+	}
+	add := func() {
+		t.Helper()
+		wantStatus(t, w.post("/api/tokens", ownerToken, "application/json", `{"name": "car", "user": "alice"}`), 201)
+	}
+	alice, others := keys()
+	for _, query := range []string{"", "?keys=0"} {
+		add()
+		wantStatus(t, w.request("DELETE", "/api/tokens/car"+query, ownerToken), 204)
+		if now, _ := keys(); now != alice {
+			t.Errorf("%q replaced the KEYs", query)
+		}
+	}
+	add()
+	wantProblem(t, w.request("DELETE", "/api/tokens/car?keys=yes", ownerToken), 400, "invalid_parameter")
+	wantStatus(t, w.request("DELETE", "/api/tokens/car?keys=1", ownerToken), 204)
+	for _, id := range []codestory.StoryID{aliceStory, farStory} {
+		if !strings.Contains(w.key(id), "-1.") {
+			t.Errorf("the KEY of %s is %s still", id, w.key(id))
+		}
+	}
+	if now, same := keys(); !strings.HasSuffix(now, "-1") || same != others {
+		t.Errorf("KEYs of alice %q, before %q; others' %q, before %q", now, alice, same, others)
+	}
+	wantProblem(t, w.request("DELETE", "/api/tokens/car?keys=1", ownerToken), 404, "not_found")
+}
+
 func TestTokenBody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

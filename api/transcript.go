@@ -28,7 +28,7 @@ func (v show) transcript(p piece) feed.Transcript {
 		f, ok = v.wholeTranscript()
 	}
 	if ok {
-		return feed.Transcript{URL: v.s.playURL(f.Path), ContentType: "text/vtt", Language: v.story.Language}
+		return feed.Transcript{URL: v.s.playURL(f.Path, v.story.Owner), ContentType: "text/vtt", Language: v.story.Language}
 	}
 	if f, ok = v.wholeTranscript(); !ok || f.Size > maxTranscript {
 		return feed.Transcript{}
@@ -37,7 +37,7 @@ func (v show) transcript(p piece) feed.Transcript {
 		return feed.Transcript{}
 	}
 	q := url.Values{"chapter": {strconv.Itoa(p.number)}}
-	return feed.Transcript{URL: v.s.feedURL(v.story.ID, transcriptEnding, q), ContentType: "text/vtt", Language: v.story.Language}
+	return feed.Transcript{URL: v.s.feedURL(v.story, transcriptEnding, q), ContentType: "text/vtt", Language: v.story.Language}
 }
 
 func (v show) wholeTranscript() (codestory.File, bool) {

@@ -91,7 +91,7 @@ func newWorldWith(t *testing.T, opts api.Options) *world {
 func newLibrary() *library {
 	l := &library{stories: map[codestory.StoryID]codestory.Story{}, files: map[codestory.Path]file{}}
 	add := func(id codestory.StoryID, title, user string, age time.Duration, local, stored bool) {
-		story := codestory.Story{ID: id, Title: title, UserID: user, CreatedAt: modified.Add(-age),
+		story := codestory.Story{ID: id, Title: title, Owner: codestory.OwnedBy(user), CreatedAt: modified.Add(-age),
 			State: codestory.StorySynced}
 		for _, path := range []codestory.Path{codestory.MetadataPath(id), codestory.ChapterPath(id, 1),
 			codestory.StoryAudioPath(id)} {

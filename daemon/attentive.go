@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -41,7 +42,9 @@ func (d *Daemon) learn(ctx context.Context, known queue.File, object remote.Obje
 		}
 	}
 	stored := storedObject(object)
-	return d.queue.Correct(known, &stored, metadata)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	return d.queue.Correct(known, &stored, d.sayOf(path, metadata))
 }
 
 // sameObject reports whether the store still has the object that is known. One without an ETag is told by what there is.
@@ -122,6 +125,7 @@ func (a attentive) heard(ctx context.Context, known queue.File, knownErr error, 
 // questions remembers for a while what the store was asked for, so that a player that asks again and again does not ask
 // the store each time.
 type questions struct {
+	keep  time.Duration // an answer; absenceTime if 0
 	mu    sync.Mutex
 	asked map[string]question
 }
@@ -144,7 +148,7 @@ func (q *questions) take(what string, urgent bool) bool {
 	if time.Now().Before(last.until) && (!urgent || last.silent) {
 		return false
 	}
-	q.put(what, question{until: time.Now().Add(absenceTime)})
+	q.put(what, question{until: time.Now().Add(cmp.Or(q.keep, absenceTime))})
 	return true
 }
 

@@ -28,10 +28,12 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -41,14 +43,14 @@ const drainTime = 8 * time.Second
 
 // Options are what New can do without.
 type Options struct {
-	Concurrency int                        // uploads at once; 0 leaves that to the daemon
-	Watch       watch.Options              // its Logger is set from Logger
-	Logger      *slog.Logger               // nil logs nothing
-	Version     string                     // of the program, for Status
-	Address     string                     // that the API is served at, for Status
-	Started     time.Time                  // when the program was, for Status; zero is now
-	Problems    func() []codestory.Problem // of what the caller wired, for Status; nil has none
-	Spool       string                     // folder for what is received until it is stored; "" is the system's for temporary files
+	Concurrency int           // uploads at once; 0 leaves that to the daemon
+	Watch       watch.Options // its Logger is set from Logger
+	Logger      *slog.Logger  // nil logs nothing
+	Version     string        // of the program, for Status
+	Address     string        // that the API is served at, for Status
+	Started     time.Time     // when the program was, for Status; zero is now
+	Problems    *problem.Set  // what is wrong with all of the process, for Status; a set of the daemon's own if nil
+	Spool       string        // folder for what is received until it is stored; "" is the system's for temporary files
 }
 
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
@@ -72,13 +74,19 @@ type Daemon struct {
 	twins    twins
 	spool    string
 
+	reading   sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
+	settled   map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
+	swept     questions                               // for the metadata.json of stories without an owner
+	reported  *problem.Set
+	receiving sync.Map // of codestory.Path: for which a form brings a file
+
 	empty emptyDir
 
 	concurrency int // 0 where nobody has set it
 	log         *slog.Logger
 	version     string
 	address     string
-	problems    func() []codestory.Problem
+	problems    *problem.Set
 	made        time.Time
 	started     time.Time // of the program
 }
@@ -101,9 +109,11 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		d.started = d.made
 	}
 	if d.problems == nil {
-		d.problems = func() []codestory.Problem { return nil }
+		d.problems = problem.NewSet(log)
 	}
-	opts.Watch.Logger = log.With("component", "watch")
+	d.swept.keep = sweepOwnerEvery
+	removeSpooled(d.spool)
+	opts.Watch.Logger, opts.Watch.Problems = log.With("component", "watch"), d.problems
 	d.watcher = watch.New(tree, intake{d}, opts.Watch)
 	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
 	d.gate.told = func(v verdict) { d.events.add(happened{remote: &v}) }

@@ -77,6 +77,14 @@ func (e *events) stir(id codestory.StoryID) {
 	}
 }
 
+// touch notes that what is known of the story may have changed, though none of its files has.
+func (e *events) touch(id codestory.StoryID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stir(id)
+	e.announce()
+}
+
 // tellStories writes down the events of stories that were kept back. The caller holds mu.
 func (e *events) tellStories() {
 	for _, id := range e.stirred {

@@ -33,13 +33,16 @@ func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer q.Close()
-		w.Daemon = New(w.tree, q, w.store, Options{Watch: watch.Options{Problems: problems}})
+		w.Daemon = New(w.tree, q, w.store, Options{Problems: problems})
 		soft, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.Upload(soft, t.Context()) }()
 		time.Sleep(time.Hour)
 		s, err := w.Status(t.Context())
-		if err != nil || len(s.Problems) != 1 || s.Problems[0].Code != "database_failing" || time.Since(s.Problems[0].Since) < 59*time.Minute {
+		failing := slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool {
+			return p.Code == "database_failing" && time.Since(p.Since) > 59*time.Minute
+		})
+		if err != nil || !failing {
 			t.Errorf("problems: %+v, %v", s.Problems, err)
 		}
 		if n := len(w.store.puts()); n != 1 {
@@ -363,29 +366,6 @@ func TestExcludedMeanwhile(t *testing.T) {
 		w.upload(time.Minute)
 		if got := w.store.puts(); len(got) != 0 {
 			t.Errorf("uploaded %q", got)
-		}
-	})
-}
-
-// Whose a story is, is read before anybody is let in, also while its metadata has not settled, and from the store
-// where only that has it.
-func TestOwnerBeforeTheMetadataSettles(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		w.upload(time.Second)
-		w.write(codestory.ChapterPath(kilo, 1), "one")
-		name := filepath.Join(w.tree.Dir(), string(codestory.MetadataPath(kilo)))
-		if err := os.WriteFile(name, []byte(`{"user_id": "ada"}`), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if owner, err := w.Owner(t.Context(), kilo); owner != "ada" || err != nil {
-			t.Errorf("with the metadata on disk: %q, %v", owner, err)
-		}
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
-		w.write(codestory.ChapterPath(router, 1), "one")
-		if owner, err := w.Owner(t.Context(), router); owner != "bob" || err != nil {
-			t.Errorf("with the metadata in the store: %q, %v", owner, err)
 		}
 	})
 }

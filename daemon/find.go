@@ -33,6 +33,9 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	if !d.gate.reads() {
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	}
+	if err := codestory.MayAsk(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	d.asked.take(string(path), true)
@@ -49,7 +52,13 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 			return d.unanswered(ctx, err)
 		}
 	}
-	return d.queue.Found(path, storedObject(object), metadata)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	err = d.queue.Found(path, storedObject(object), d.sayOf(path, metadata))
+	if metadata != nil {
+		d.events.touch(path.Story())
+	}
+	return err
 }
 
 // storedObject is the object as the index has it.
@@ -64,20 +73,55 @@ func (d *Daemon) noteAbsent(path codestory.Path) {
 	}
 }
 
-// findStory asks the store for a story that nothing is known of here: for its metadata first, which says whose it is, and
-// then for all that there is of it.
+// findStory asks the store for a story that nothing is known of here, and indexes what there is of it: by one list, if the
+// store can list.
 func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
-	err := d.find(ctx, codestory.MetadataPath(id))
-	if errors.Is(err, codestory.ErrNotFound) {
-		err = d.find(ctx, codestory.StoryAudioPath(id))
+	lister, ok := d.remote.(remote.Lister)
+	if !ok {
+		return d.findStoryFiles(ctx, id)
 	}
-	if err != nil {
+	unknown := fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
+	if _, posting, err := d.queue.OthersOf(id); err != nil {
+		return err
+	} else if len(posting) == 0 && d.absent.has(codestory.Path(id)) {
+		return unknown
+	}
+	if !d.gate.reads() {
+		return fmt.Errorf("story %s: %w", id, codestory.ErrUnavailable)
+	}
+	if err := codestory.MayAsk(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	d.gather(ctx, id)
-	return nil
+	d.asked.take(string(id), true)
+	if err := d.gatherFrom(ctx, lister, id); mayNotList(err) {
+		return d.findStoryFiles(ctx, id)
+	} else if err != nil {
+		return d.unanswered(ctx, err)
+	}
+	_, err := d.queue.Owner(id)
+	if errors.Is(err, codestory.ErrNotFound) {
+		d.absent.add(codestory.Path(id))
+		return unknown
+	}
+	return err
+}
+
+// findStoryFiles is findStory for a store that cannot list: it asks for the metadata, which says whose the story is, or else
+// for the whole story.
+func (d *Daemon) findStoryFiles(ctx context.Context, id codestory.StoryID) error {
+	err := d.find(ctx, codestory.MetadataPath(id))
+	if errors.Is(err, codestory.ErrNotFound) {
+		err = d.find(ctx, codestory.StoryAudioPath(id))
+	}
+	return err
+}
+
+// mayNotList reports whether the store refused to list, although it may answer for single objects.
+func mayNotList(err error) bool {
+	e, ok := errors.AsType[*codestory.Error](err)
+	return errors.Is(err, errors.ErrUnsupported) || ok && e.State == codestory.RemoteDenied
 }
 
 // fetchMetadata reads a metadata.json in the store, and says which object it was. One that does not parse is nil: it

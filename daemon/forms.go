@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -48,13 +47,25 @@ func (d *Daemon) removeBefore(ctx context.Context, path codestory.Path) error {
 	return nil
 }
 
-// Receive stores all that r holds at the path, or nothing where reading it fails: that error is returned as it is.
-func (d *Daemon) Receive(ctx context.Context, path codestory.Path, r io.Reader) error {
-	tracked := &readErrors{r: r}
-	src, err := remote.Spool(ctx, d.spool, tracked, -1, codestory.MaxFormBytes)
-	if tracked.err != nil {
-		return tracked.err
+// Receive stores all that r holds at the path, or nothing if reading fails: it returns that error as it is. The form that
+// brings it is known by when it expires, and good for one file: after that the error is codestory.ErrFormUsed. While
+// another file is received for the path it is codestory.ErrFormBusy, and nothing is read. codestory.ErrDiskFull means
+// that the file would leave too little room on the disk.
+func (d *Daemon) Receive(ctx context.Context, path codestory.Path, expires time.Time, r io.Reader) error {
+	if _, busy := d.receiving.LoadOrStore(path, nil); busy {
+		return fmt.Errorf("%s: %w", path, codestory.ErrFormBusy)
 	}
+	defer d.receiving.Delete(path)
+	if used, err := d.queue.FormUsed(path, expires); err != nil {
+		return err
+	} else if used {
+		return fmt.Errorf("%s: %w", path, codestory.ErrFormUsed)
+	}
+	copies := int64(1)
+	if d.remote.Info().Kind == "local" {
+		copies = 2 // the store is on this machine too, perhaps on the same disk
+	}
+	src, err := spool(d.spool, r, copies)
 	if err != nil {
 		return err
 	}
@@ -66,19 +77,5 @@ func (d *Daemon) Receive(ctx context.Context, path codestory.Path, r io.Reader) 
 	if err != nil {
 		return d.unanswered(ctx, err)
 	}
-	return d.queue.Received(path, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5})
-}
-
-// readErrors remembers why its reader failed.
-type readErrors struct {
-	r   io.Reader
-	err error
-}
-
-func (r *readErrors) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.err = err
-	}
-	return n, err
+	return d.queue.Received(path, expires, queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5})
 }

@@ -67,7 +67,7 @@ func (d *Daemon) gatherFrom(ctx context.Context, lister remote.Lister, id codest
 		known[codestory.Path(f.Path)] = f
 	}
 	fresh, doubtful, err := d.compare(ctx, lister, id, known)
-	if err := errors.Join(err, d.queue.FoundAll(fresh)); err != nil {
+	if err := errors.Join(err, d.indexAll(fresh)); err != nil {
 		return err
 	}
 	for _, f := range doubtful {
@@ -77,6 +77,16 @@ func (d *Daemon) gatherFrom(ctx context.Context, lister remote.Lister, id codest
 		}
 	}
 	return nil
+}
+
+// indexAll indexes what was found.
+func (d *Daemon) indexAll(found []queue.Found) error {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	for i := range found {
+		found[i].Metadata = d.sayOf(found[i].Path, found[i].Metadata)
+	}
+	return d.queue.FoundAll(found)
 }
 
 // compare holds the list against what is known. What was listed before an error counts.

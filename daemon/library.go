@@ -14,47 +14,6 @@ import (
 
 // What a player may be given: the answers to the API.
 
-// Owner is the user of the story. A story that nothing is known of is asked of the store.
-func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (string, error) {
-	owner, err := d.queue.Owner(id)
-	if errors.Is(err, codestory.ErrNotFound) {
-		if err := d.findStory(ctx, id); err != nil {
-			return "", err
-		}
-		owner, err = d.queue.Owner(id)
-	}
-	if err != nil || owner.Known {
-		return owner.User, err
-	}
-	return d.unsettledOwner(ctx, id)
-}
-
-// unsettledOwner is the user of a story whose metadata was not settled yet, or never: the file may be here, or in the
-// store from another machine. Where there is none the story is the daemon's own user's.
-func (d *Daemon) unsettledOwner(ctx context.Context, id codestory.StoryID) (string, error) {
-	path := codestory.MetadataPath(id)
-	f, err := d.tree.Open(path)
-	if err == nil {
-		defer func() { _ = f.Close() }()
-		m, _, err := readMetadata(f)
-		if err != nil || m == nil {
-			return "", err
-		}
-		return m.UserID, nil
-	}
-	if !errors.Is(err, codestory.ErrNotFound) && !errors.Is(err, watch.ErrDirMissing) {
-		return "", fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
-	}
-	switch err := d.find(ctx, path); {
-	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrUnavailable):
-		return "", nil
-	case err != nil:
-		return "", err
-	}
-	s, err := d.queue.Story(id)
-	return s.Metadata.UserID, err
-}
-
 // Locate says where the present version of the file can be had. What is neither here nor in the index is asked of
 // the store, and so is, once in a while, what others may have changed there.
 func (d *Daemon) Locate(ctx context.Context, path codestory.Path) (codestory.Location, error) {
@@ -170,6 +129,9 @@ func (d *Daemon) Stories(_ context.Context, owner *string, limit int, cursor str
 		if err != nil {
 			return codestory.StoryPage{}, err
 		}
+		if now, err := d.queue.Owner(s.ID); err != nil || now != s.Owner { // its files may be another's by now
+			continue
+		}
 		page.Stories = append(page.Stories, story)
 	}
 	return page, nil
@@ -183,11 +145,20 @@ func (d *Daemon) Story(ctx context.Context, id codestory.StoryID) (codestory.Sto
 	if err := d.refreshStory(ctx, id); err != nil {
 		return codestory.Story{}, err
 	}
-	s, err := d.queue.Story(id)
-	if err != nil {
-		return codestory.Story{}, err
+	for {
+		s, err := d.queue.Story(id)
+		if err != nil {
+			return codestory.Story{}, err
+		}
+		story, err := d.describe(s)
+		if err != nil {
+			return codestory.Story{}, err
+		}
+		// Its files were read after its owner: another one may have them by now.
+		if owner, err := d.queue.Owner(id); err != nil || owner == s.Owner {
+			return story, err
+		}
 	}
-	return d.describe(s)
 }
 
 func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
@@ -205,6 +176,9 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	}
 	v := storyView{story: s, files: files, sounds: sounds, settling: map[codestory.Path]string{}, now: now}
 	for _, path := range d.watcher.Settling(s.ID) {
+		if d.rules.Excludes(path) { // it settles to be read
+			continue
+		}
 		v.settling[path], _ = d.watcher.SettlingReason(path)
 	}
 	v.here = func(path codestory.Path) (codestory.Version, bool) {

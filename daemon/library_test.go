@@ -2,13 +2,16 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
 )
 
 func TestLocate(t *testing.T) {
@@ -61,13 +64,13 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 				t.Errorf("a story that is nowhere: %v", err)
 			}
 		}
-		if n := store.count("stat"); n != 2 {
-			t.Errorf("the store was asked %d times for the metadata and the audio", n)
+		if stats, lists := store.count("stat"), store.count("list"); stats != 0 || lists != 1 {
+			t.Errorf("the store was asked %d times for a file and %d times for a list", stats, lists)
 		}
 		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
 		store.store(codestory.StoryAudioPath(router).Key(), "audio")
 		time.Sleep(absenceTime)
-		if owner, err := w.Owner(t.Context(), router); owner != "ada" || err != nil {
+		if owner, err := w.Owner(t.Context(), router); !owner.Is("ada") || err != nil {
 			t.Errorf("owner %q, %v", owner, err)
 		}
 		loc, err := w.Locate(t.Context(), codestory.StoryAudioPath(router))
@@ -77,6 +80,70 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 		story, err := w.Story(t.Context(), router)
 		if err != nil || story.Title != "T" || story.State != codestory.StorySynced || len(story.Files) != 2 {
 			t.Errorf("story %+v, %v", story, err)
+		}
+	})
+}
+
+// Nothing is asked of the store beyond what the caller may ask, and each story that is nowhere costs one request.
+func TestUnknownStoriesWithinALimit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
+		w.upload(time.Second)
+		left, errLimit := 20, errors.New("too many")
+		ctx := codestory.WithAskLimit(t.Context(), func() error {
+			if left--; left < 0 {
+				return errLimit
+			}
+			return nil
+		})
+		before := len(store.calls)
+		for i := range 200 {
+			_, err := w.Owner(ctx, codestory.StoryID(fmt.Sprintf("77777777-7777-4777-8777-%012d", i)))
+			if want := map[bool]error{true: codestory.ErrNotFound, false: errLimit}[i < 20]; !errors.Is(err, want) {
+				t.Fatalf("story %d: %v", i, err)
+			}
+		}
+		if n := len(store.calls) - before; n != 20 {
+			t.Errorf("the store was asked %d times", n)
+		}
+	})
+}
+
+// What is left out of a metadata.json is a problem that names it, until the file is another.
+func TestOddMetadataIsAProblem(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.MetadataPath(kilo)
+		settle := func(text string) {
+			w.write(path, text)
+			version, err := w.tree.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		problems := func() string {
+			s, err := w.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range s.Problems {
+				if p.Code == "metadata" {
+					return strings.Join(p.Details, "\n")
+				}
+			}
+			return ""
+		}
+		settle(`{"chapters": [` + strings.Repeat(`{},`, codestory.MaxChapters) + `{}]}`)
+		if p := problems(); !strings.Contains(p, string(path)) || !strings.Contains(p, "the other 1 left out") {
+			t.Errorf("problem: %q", p)
+		}
+		settle(`{"chapters": [{}]}`)
+		if p := problems(); p != "" {
+			t.Errorf("problem of a good one: %q", p)
 		}
 	})
 }
@@ -154,7 +221,7 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 			t.Errorf("stored %q", content)
 		}
 		s, err := w.Story(t.Context(), kilo)
-		if err != nil || s.UserID != "ada" || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
+		if err != nil || !s.Owner.Is("ada") || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
 			t.Errorf("story %+v, %v", s, err)
 		}
 	})

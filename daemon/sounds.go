@@ -202,8 +202,34 @@ func (l *listener) save(ctx context.Context) error {
 // maxFaultyListed bounds the files that are named in the status.
 const maxFaultyListed = 5
 
-// FaultySounds is the problem of files that players trip over, if the database knows any.
-func FaultySounds(q *queue.Queue) ([]codestory.Problem, error) {
+// FileProblems are the problems of files that are stored as they are, as far as the database knows.
+func FileProblems(q *queue.Queue) ([]codestory.Problem, error) {
+	faulty, faultyErr := faultySounds(q)
+	odd, oddErr := oddMetadata(q)
+	return append(faulty, odd...), errors.Join(faultyErr, oddErr)
+}
+
+// oddMetadata is the problem of what is not read of metadata.json files, if there is any.
+func oddMetadata(q *queue.Queue) ([]codestory.Problem, error) {
+	odd, others, err := q.Odd(maxFaultyListed)
+	if err != nil || len(odd) == 0 {
+		return nil, err
+	}
+	p := codestory.Problem{
+		Code: "metadata", Since: odd[0].Version.Modified(),
+		Message: "not all of metadata.json is read: what is listed does not show in stories and feeds",
+	}
+	for _, f := range odd {
+		p.Details = append(p.Details, f.Path+": "+f.Reason)
+	}
+	if others > 0 {
+		p.Details = append(p.Details, fmt.Sprintf("and %d more", others))
+	}
+	return []codestory.Problem{p}, nil
+}
+
+// faultySounds is the problem of files that players trip over, if the database knows any.
+func faultySounds(q *queue.Queue) ([]codestory.Problem, error) {
 	faulty, others, err := q.Faulty(maxFaultyListed)
 	if err != nil || len(faulty) == 0 {
 		return nil, err

@@ -25,7 +25,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote = d.remoteStatus(d.gate.verdict())
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, DatabaseProblems(d.queue), d.watcher.Problems(), d.problems(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
+	s.Problems = slices.Concat(s.Problems, DatabaseProblems(d.queue), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
 	return s, nil
 }
 
@@ -33,8 +33,8 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 func (d *Daemon) indexStatus() (queue.Stats, []codestory.Problem, error) {
 	stats, err := d.queue.Stats()
 	removals, removalErr := d.removalProblems()
-	faulty, faultyErr := FaultySounds(d.queue)
-	return stats, slices.Concat(removals, faulty), errors.Join(err, removalErr, faultyErr)
+	files, filesErr := FileProblems(d.queue)
+	return stats, slices.Concat(removals, files), errors.Join(err, removalErr, filesErr)
 }
 
 // remoteStatus describes the store as that verdict finds it.

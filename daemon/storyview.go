@@ -30,7 +30,7 @@ func (v storyView) describe() codestory.Story {
 		Description: v.story.Metadata.Description,
 		Language:    v.story.Metadata.Language,
 		Source:      v.story.Metadata.Source,
-		UserID:      v.story.Metadata.UserID,
+		Owner:       v.story.Owner,
 		CreatedAt:   v.story.CreatedAt(),
 		State:       v.state(files),
 		Chapters:    v.chapters(files),

@@ -18,15 +18,19 @@ const (
 )
 
 // sweep clears away, every minute until ctx ends, what nothing else comes back to: records of files that are gone,
-// uploads in parts that nobody will go on with, and objects of deleted stories.
+// uploads in parts that nobody will go on with, and objects of deleted stories. It also has read whose the stories are
+// that have no owner.
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	tried, resting := map[string]abortTried{}, ""
+	tried, resting, unowned := map[string]abortTried{}, "", ""
 	for {
 		var err error
 		if resting, err = d.sweepRecords(resting); err != nil && ctx.Err() == nil {
 			d.log.Warn("records of files that are gone could not be cleared away; it is tried again", "error", err)
+		}
+		if unowned, err = d.readOwners(ctx, unowned); err != nil && ctx.Err() == nil {
+			d.log.Warn("whose some stories are could not be read; it is tried again", "error", err)
 		}
 		if err := d.abortAbandoned(ctx, tried); err != nil && ctx.Err() == nil {
 			d.log.Warn("an abandoned upload could not be aborted; it is tried again", "error", err)

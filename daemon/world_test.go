@@ -290,6 +290,16 @@ func (w *world) state(path codestory.Path) codestory.FileState {
 	return f.State
 }
 
+// problemsBut are the problems in the status but for that of the code, which is not what the test is about.
+func (w *world) problemsBut(code string) []codestory.Problem {
+	w.t.Helper()
+	s, err := w.Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return slices.DeleteFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == code })
+}
+
 // inBubble runs a test on fake time.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Parallel()

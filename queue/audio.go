@@ -106,9 +106,13 @@ func (ch *change) saveSound(s Sound) error {
 	return faulty.Put([]byte(s.Path), nil)
 }
 
-// forgetSound forgets what was read of a path that nothing is known of any more.
+// forgetSound forgets what was read of a path that nothing is known of any more, and that it was odd.
 func (ch *change) forgetSound(path string) error {
-	return errors.Join(ch.tx.Bucket(bucketAudio).Delete([]byte(path)), ch.tx.Bucket(bucketFaulty).Delete([]byte(path)))
+	var errs []error
+	for _, name := range [][]byte{bucketAudio, bucketFaulty, bucketOdd} {
+		errs = append(errs, ch.tx.Bucket(name).Delete([]byte(path)))
+	}
+	return errors.Join(errs...)
 }
 
 // Sounds returns what was read of the story's files, as they are here, or in the store where they are here no more.

@@ -40,14 +40,14 @@ func TestCorrect(t *testing.T) {
 			must(t, next(t, q).Done(put(1, 10)))
 		}, 10, false, true},
 		"the same received meanwhile": {found, func(t *testing.T, q *queue.Queue) {
-			must(t, q.Received(path, put(1, 10)))
-		}, 10, false, true},
+			must(t, q.Received(path, time.Now(), put(1, 10)))
+		}, 10, true, true},
 		"waits": {ours, func(t *testing.T, q *queue.Queue) {
 			enqueue(t, q, change(path, 2, 20))
 		}, 20, false, true},
 		"received meanwhile": {ours, func(t *testing.T, q *queue.Queue) {
-			must(t, q.Received(path, put(2, 20)))
-		}, 10, false, true},
+			must(t, q.Received(path, time.Now(), put(2, 20)))
+		}, 10, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,8 @@ type Change struct {
 	// Metadata is what was read of the story's metadata.json, where this is one and it parses. Where it is nil the
 	// story keeps what it had.
 	Metadata *codestory.Metadata
+	// ReadOnly says that this is a metadata.json that is not to be stored: only what it says of its story counts.
+	ReadOnly bool
 }
 
 // Known reports whether the index already has that version of the path: stored in this destination, waiting to be, or
@@ -77,12 +79,15 @@ func (q *Queue) Enqueue(changes []Change) error {
 }
 
 func (ch *change) enqueue(c Change, now time.Time) error {
+	if c.ReadOnly {
+		return ch.noteRead(c, now)
+	}
 	old, had, err := getRecord(ch.tx, c.Path)
 	if err != nil {
 		return err
 	}
 	if had && old.known(c.Version, ch.destination) {
-		return nil
+		return ch.adopt(codestory.Path(c.Path).Story(), c.Metadata, now)
 	}
 	next := record{
 		state:      stateQueued,
@@ -100,6 +105,9 @@ func (ch *change) enqueue(c Change, now time.Time) error {
 		next.state, next.reason = stateBlocked, c.Fault
 	}
 	if err := ch.put(c.Path, old, had, next); err != nil {
+		return err
+	}
+	if err := ch.noteOdd(c.Path, c.Note != ""); err != nil {
 		return err
 	}
 	return ch.noteStory(codestory.Path(c.Path).Story(), c.Metadata, now)
@@ -142,7 +150,7 @@ func (ch *change) found(f Found, now time.Time) error {
 		return err
 	}
 	if had && (old.state != stateSynced || old.synced(ch.destination)) {
-		return nil
+		return ch.adopt(f.Path.Story(), f.Metadata, now)
 	}
 	if ch.tx.Bucket(bucketRemovals).Get([]byte(path)) != nil { // deleted by a person since it was found
 		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)

@@ -156,12 +156,12 @@ func TestFound(t *testing.T) {
 	t.Parallel()
 	q := open(t)
 	metadata := codestory.MetadataPath(storyA)
-	must(t, q.Found(metadata, put(1, 10), &codestory.Metadata{Title: "one", UserID: "ann"}))
+	must(t, q.Found(metadata, put(1, 10), &codestory.Metadata{Title: "one", Owner: codestory.OwnedBy("ann")}))
 	f := file(t, q, metadata)
 	if f.State != codestory.Synced || f.Version != (codestory.Version{}) || f.Size() != 10 || *f.Stored != put(1, 10) {
 		t.Errorf("it is %+v", f)
 	}
-	if s, err := q.Story(storyA); err != nil || s.Metadata.UserID != "ann" {
+	if s, err := q.Story(storyA); err != nil || !s.Owner.Is("ann") {
 		t.Errorf("its story is %+v, %v", s, err)
 	}
 	if s := stats(t, q); s != (queue.Stats{SyncedFiles: 1, SyncedBytes: 10}) {

@@ -61,7 +61,7 @@ func invariantStories(tx *db.Tx) error {
 			return err
 		}
 		newest := tx.Bucket(bucketNewest)
-		if !has(newest, s.newestKey()) || string(newest.Get(s.newestKey())) != s.Metadata.UserID {
+		if !has(newest, s.newestKey()) || string(newest.Get(s.newestKey())) != s.Owner.Text() {
 			errs = append(errs, fmt.Errorf("story %s is not among the newest as its owner's", id))
 		}
 		if prefixed(tx.Bucket(bucketFiles), append(bytes.Clone(id), '/')) == nil {

@@ -59,7 +59,8 @@ var (
 	bucketMoved        = []byte("moved")        // hash of a version, path → ""; the files that are stored, see moved.go
 	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
-	bucketNewest       = []byte("newest")       // inverted creation time, story id → user
+	bucketNewest       = []byte("newest")       // inverted creation time, story id → Text of its owner
+	bucketOwners       = []byte("owners")       // story id → ownership as JSON
 	bucketDestinations = []byte("destinations") // name → number
 	bucketFound        = []byte("found")        // path → ""; objects in the index that others stored
 	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
@@ -67,13 +68,14 @@ var (
 	bucketUnanswered   = []byte("unanswered")   // path, ETag → destination, time; uploads that the store may still take
 	bucketAudio        = []byte("audio")        // path → soundEntry
 	bucketFaulty       = []byte("faulty")       // path → ""; those with faults
+	bucketOdd          = []byte("odd")          // path → ""; files with a note, see odd.go
 )
 
 // layout is the database's. Its schema is what this program writes and reads.
 var layout = db.Layout{Schema: 1, Buckets: [][]byte{
 	bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling, bucketMoved,
 	bucketLedger, bucketStories, bucketNewest, bucketDestinations, bucketFound, bucketForms, bucketRemovals,
-	bucketUnanswered, bucketAudio, bucketFaulty,
+	bucketUnanswered, bucketAudio, bucketFaulty, bucketOdd, bucketOwners,
 }}
 
 var (

@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -15,8 +16,8 @@ import (
 // Story is what the index knows of a story beside its files.
 type Story struct {
 	ID        codestory.StoryID  `json:"-"`
+	Owner     codestory.Owner    `json:"-"`        // see bucketOwners
 	Metadata  codestory.Metadata `json:"metadata"` // the last that parsed
-	Owned     bool               `json:"owned"`    // there was one: it is known whose the story is
 	FirstSeen time.Time          `json:"first_seen"`
 }
 
@@ -39,6 +40,13 @@ func getStory(tx *db.Tx, id codestory.StoryID) (Story, bool, error) {
 		return Story{}, false, nil
 	}
 	s, err := decodeStory(id, b)
+	if err != nil {
+		return Story{}, false, err
+	}
+	owner, ok, err := getOwnership(tx, id)
+	if ok {
+		s.Owner = owner.Owner
+	}
 	return s, err == nil, err
 }
 
@@ -58,7 +66,8 @@ func (s Story) encode() ([]byte, error) {
 	return text, nil
 }
 
-// noteStory makes the story known, and takes over new metadata.
+// noteStory makes the story known, and takes over what was read of its metadata.json, if anything: what it says of the
+// story, and whose it is.
 func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, now time.Time) error {
 	if _, err := codestory.ParseStoryID(string(id)); err != nil {
 		return nil // a file that is blocked for its name may have no story
@@ -72,22 +81,23 @@ func (ch *change) noteStory(id codestory.StoryID, metadata *codestory.Metadata, 
 	}
 	next := Story{ID: id, FirstSeen: now}
 	if had {
-		next.FirstSeen = old.FirstSeen
+		next.FirstSeen, next.Metadata, next.Owner = old.FirstSeen, old.Metadata, old.Owner
 		if err := ch.tx.Bucket(bucketNewest).Delete(old.newestKey()); err != nil {
 			return err
 		}
 	}
 	if metadata != nil {
-		next.Metadata, next.Owned = *metadata, true
+		next.Metadata, next.Owner = *metadata, metadata.OwnerAfter(old.Owner)
 	}
 	b, err := next.encode()
 	if err != nil {
 		return err
 	}
-	if err := ch.tx.Bucket(bucketStories).Put([]byte(id), b); err != nil {
-		return err
-	}
-	return ch.tx.Bucket(bucketNewest).Put(next.newestKey(), []byte(next.Metadata.UserID))
+	return errors.Join(
+		ch.tx.Bucket(bucketStories).Put([]byte(id), b),
+		ch.tx.Bucket(bucketNewest).Put(next.newestKey(), []byte(next.Owner.Text())),
+		putOwner(ch.tx, id, next.Owner),
+	)
 }
 
 // dropEmptyStory forgets a story of which no file is known any more.
@@ -102,7 +112,7 @@ func (ch *change) dropEmptyStory(id codestory.StoryID) error {
 	if err := ch.tx.Bucket(bucketNewest).Delete(s.newestKey()); err != nil {
 		return err
 	}
-	return ch.tx.Bucket(bucketStories).Delete([]byte(id))
+	return errors.Join(ch.tx.Bucket(bucketOwners).Delete([]byte(id)), ch.tx.Bucket(bucketStories).Delete([]byte(id)))
 }
 
 // Story returns what is known of the story; codestory.ErrNotFound where nothing is.
@@ -119,7 +129,7 @@ func (q *Queue) Story(id codestory.StoryID) (Story, error) {
 	return s, err
 }
 
-// Stories lists stories, the newest first: those of one user, or everybody's where owner is nil. cursor is "" for the
+// Stories lists stories, the newest first: those that are known to be one user's, or all if owner is nil. cursor is "" for the
 // first page, and the next that the page before returned; next is "" on the last. A cursor of other origin is
 // codestory.ErrCursor.
 func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, next string, err error) {
@@ -135,7 +145,7 @@ func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, 
 		}
 		var last []byte
 		for ; k != nil; k, user = c.Next() {
-			if owner != nil && string(user) != *owner {
+			if owner != nil && string(user) != codestory.OwnedBy(*owner).Text() {
 				continue
 			}
 			if len(page) == limit {

@@ -56,7 +56,7 @@ func TestStoriesByOwner(t *testing.T) {
 	want := map[string][]codestory.StoryID{}
 	users := []string{"ann", "", "bob", "ann", "ann", "", "ann"}
 	for n, user := range users {
-		addStory(t, q, n, 1, &codestory.Metadata{UserID: user, CreatedAt: made.Add(time.Duration(n) * time.Hour)})
+		addStory(t, q, n, 1, &codestory.Metadata{Owner: codestory.OwnedBy(user), CreatedAt: made.Add(time.Duration(n) * time.Hour)})
 		want[user] = slices.Insert(want[user], 0, storyN(n))
 		want["all"] = slices.Insert(want["all"], 0, storyN(n))
 	}
@@ -190,7 +190,7 @@ func TestOwnerIsKept(t *testing.T) {
 	q := open(t)
 	duration := 61.5
 	m := codestory.Metadata{
-		StoryID: string(storyN(0)), Title: "one", Description: "of the first", UserID: "ann", Language: "en",
+		StoryID: string(storyN(0)), Title: "one", Description: "of the first", Owner: codestory.OwnedBy("ann"), Language: "en",
 		CreatedAt: time.Date(2020, 1, 1, 0, 0, 0, 1, time.UTC),
 		Source:    &codestory.Source{Repository: "r", Commit: "c"},
 		Chapters:  []codestory.MetadataChapter{{Number: 1, Title: "first", DurationSeconds: &duration}},
@@ -200,7 +200,8 @@ func TestOwnerIsKept(t *testing.T) {
 	c.Note = "does not parse"
 	enqueue(t, q, c)
 	s, err := q.Story(storyN(0))
-	if err != nil || !reflect.DeepEqual(s.Metadata, m) || s.ID != storyN(0) {
+	m.Owner = codestory.Owner{} // which is kept apart
+	if err != nil || !s.Owner.Is("ann") || !reflect.DeepEqual(s.Metadata, m) || s.ID != storyN(0) {
 		t.Errorf("the story is %+v, %v", s, err)
 	}
 	ann, own := "ann", ""
@@ -210,7 +211,7 @@ func TestOwnerIsKept(t *testing.T) {
 	if got := pages(t, q, &own, 10, func() {}); len(got) != 0 {
 		t.Errorf("the daemon's user has %q", got)
 	}
-	addStory(t, q, 0, 3, &codestory.Metadata{UserID: "bob"})
+	addStory(t, q, 0, 3, &codestory.Metadata{Owner: codestory.OwnedBy("bob")})
 	if got := pages(t, q, &ann, 10, func() {}); len(got) != 0 {
 		t.Errorf("its former owner has %q", got)
 	}

@@ -11,18 +11,24 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 )
 
-// ErrNotRunning is wrapped where nothing listens at the daemon's address.
-var ErrNotRunning = errors.New("codestoryd is not running")
+var (
+	// ErrNotRunning is wrapped if nothing listens at the daemon's address.
+	ErrNotRunning = errors.New("codestoryd is not running")
+	// ErrBusy is wrapped if the daemon does not answer in time, or has no room for the request.
+	ErrBusy = errors.New("the daemon is busy: try again later")
+)
 
 // Problem is the error that the daemon answered.
 type Problem = api.Problem
@@ -38,7 +44,7 @@ type Options struct {
 	Fingerprint string        // of the one certificate that an https daemon may show, as Fingerprint makes it
 }
 
-// Client calls one daemon. All methods may be called at the same time. Their errors wrap ErrNotRunning or a *Problem
+// Client calls one daemon. All methods may be called at the same time. Their errors wrap ErrNotRunning, ErrBusy or a *Problem
 // where it is one of these.
 type Client struct {
 	base  string
@@ -123,9 +129,13 @@ func (c *Client) AddToken(ctx context.Context, req api.TokenRequest) (secret str
 	return token.Secret, err
 }
 
-// RemoveToken ends a token.
-func (c *Client) RemoveToken(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodDelete, "/api/tokens/"+url.PathEscape(name), nil, nil)
+// RemoveToken ends a token. With keys the KEYs of its user are replaced too.
+func (c *Client) RemoveToken(ctx context.Context, name string, keys bool) error {
+	path := "/api/tokens/" + url.PathEscape(name)
+	if keys {
+		path += "?keys=1"
+	}
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
 }
 
 // Health asks whether the daemon answers, and for its proof that it is the one of this data directory; see
@@ -171,11 +181,20 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 	if errors.Is(err, connectionRefused) {
 		return fmt.Errorf("%w at %s", ErrNotRunning, c.base)
 	}
+	if isSilent(err) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
 	if err != nil {
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
 	defer resp.Body.Close()
 	return read(resp, answer)
+}
+
+// isSilent reports whether a daemon that listens has not answered: in time, or before it hung up.
+func isSilent(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // read reads an answer: into v, or as the *Problem that it is. Anything else means that no codestoryd listens there.
@@ -187,6 +206,9 @@ func read(resp *http.Response, v any) error {
 		var p Problem
 		if err := json.NewDecoder(body).Decode(&p); err != nil {
 			return fmt.Errorf("read the daemon's answer, %s: %w", resp.Status, err)
+		}
+		if p.Code == "busy" || p.Code == "too_many_requests" {
+			return fmt.Errorf("%w: %w", ErrBusy, &p)
 		}
 		return &p
 	case resp.StatusCode == http.StatusNoContent && v == nil:

@@ -58,8 +58,35 @@ func TestTimeout(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	c := client.New(srv.URL, "a-secret", client.Options{Timeout: 50 * time.Millisecond})
 	t.Cleanup(c.Close)
-	if _, err := c.Health(t.Context(), ""); err == nil || errors.Is(err, client.ErrNotRunning) {
-		t.Errorf("got %v, want a time-out", err)
+	if _, err := c.Health(t.Context(), ""); !errors.Is(err, client.ErrBusy) || errors.Is(err, client.ErrNotRunning) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+}
+
+// A daemon that has no room, or hangs up, is one that runs.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"503": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"status": 503, "code": "busy", "detail": "too many"}`))
+		},
+		"429": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = w.Write([]byte(`{"status": 429, "code": "too_many_requests", "detail": "too many"}`))
+		},
+		"hung up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(answer)
+			t.Cleanup(srv.Close)
+			if _, err := newClient(t, srv.URL).Status(t.Context()); !errors.Is(err, client.ErrBusy) || errors.Is(err, client.ErrNotRunning) {
+				t.Errorf("got %v, want ErrBusy", err)
+			}
+		})
 	}
 }
 

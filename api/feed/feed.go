@@ -1,8 +1,8 @@
 // Package feed writes what players subscribe to and open: podcasts, playlists and lists of chapters. It is given all that
 // stands in them, and must not know HTTP, stories or where files are.
 //
-// The elements of RSS 2.0 are those of gorilla/feeds. Those of Apple (https://podcasters.apple.com/support/823) and of
-// Podcasting 2.0 (https://podcasting2.org/docs/podcast-namespace) no kept library writes; they are joined to them here.
+// A podcast has the elements of RSS 2.0 (https://www.rssboard.org/rss-specification), of Apple
+// (https://podcasters.apple.com/support/823) and of Podcasting 2.0 (https://podcasting2.org/docs/podcast-namespace).
 package feed
 
 import (
@@ -10,10 +10,7 @@ import (
 	"io"
 	"math"
 	"regexp"
-	"strconv"
 	"time"
-
-	"github.com/gorilla/feeds"
 )
 
 // ContentType is that of a podcast.
@@ -71,12 +68,19 @@ type rss struct {
 	Atom    string   `xml:"xmlns:atom,attr"`
 	Apple   string   `xml:"xmlns:itunes,attr"`
 	Podcast string   `xml:"xmlns:podcast,attr"`
-	Channel channel
+	Channel channel  `xml:"channel"`
 }
 
-// channel is the one of gorilla/feeds, with its items replaced by those below.
 type channel struct {
-	feeds.RssFeed
+	Title       string    `xml:"title"`
+	Link        string    `xml:"link"`
+	Description string    `xml:"description"`
+	Language    string    `xml:"language"`
+	Published   string    `xml:"pubDate,omitempty"`
+	Category    string    `xml:"category"`
+	Generator   string    `xml:"generator"`
+	Picture     *rssImage `xml:"image"`
+
 	Links    []atomLink    `xml:"atom:link"`
 	Author   string        `xml:"itunes:author"`
 	Type     string        `xml:"itunes:type"`
@@ -89,14 +93,37 @@ type channel struct {
 	Items    []item        `xml:"item"`
 }
 
+type rssImage struct {
+	URL   string `xml:"url"`
+	Title string `xml:"title"`
+	Link  string `xml:"link"`
+}
+
 type item struct {
-	feeds.RssItem
+	Title       string    `xml:"title"`
+	Link        string    `xml:"link"`
+	Description string    `xml:"description"`
+	Enclosure   enclosure `xml:"enclosure"`
+	GUID        guid      `xml:"guid"`
+	Published   string    `xml:"pubDate,omitempty"`
+
 	Duration   int64        `xml:"itunes:duration,omitempty"` // seconds
 	Number     int          `xml:"itunes:episode,omitempty"`
 	Image      *appleImage  `xml:"itunes:image"`
 	Explicit   bool         `xml:"itunes:explicit"`
 	Chapters   *chaptersRef `xml:"podcast:chapters"`
 	Transcript *textRef     `xml:"podcast:transcript"`
+}
+
+type enclosure struct {
+	URL    string `xml:"url,attr"`
+	Length int64  `xml:"length,attr"`
+	Type   string `xml:"type,attr"`
+}
+
+type guid struct {
+	ID    string `xml:",chardata"`
+	IsURL bool   `xml:"isPermaLink,attr"`
 }
 
 type atomLink struct {
@@ -136,13 +163,11 @@ func (p Podcast) Write(w io.Writer) error {
 
 func (p Podcast) rss() rss {
 	c := channel{
-		RssFeed: feeds.RssFeed{
-			Title: line(p.Title), Link: p.Link, Description: paragraphs(p.Description),
-			Language: language(p.Language), Category: category, Generator: generator,
-			PubDate: date(p.Published),
-		},
-		Links:  []atomLink{{p.Self, "self", "application/rss+xml"}},
-		Author: author, Type: "episodic", Image: image(p.Image), Subject: appleCategory{category},
+		Title: line(p.Title), Link: p.Link, Description: paragraphs(p.Description),
+		Language: language(p.Language), Category: category, Generator: generator,
+		Published: date(p.Published),
+		Links:     []atomLink{{p.Self, "self", "application/rss+xml"}},
+		Author:    author, Type: "episodic", Image: image(p.Image), Subject: appleCategory{category},
 		Block: "Yes", GUID: p.GUID, Locked: "yes",
 	}
 	if p.Next != "" {
@@ -155,7 +180,7 @@ func (p Podcast) rss() rss {
 		c.Description = c.Title
 	}
 	if p.Image != "" {
-		c.RssFeed.Image = &feeds.RssImage{Url: p.Image, Title: c.Title, Link: p.Link}
+		c.Picture = &rssImage{p.Image, c.Title, p.Link}
 	}
 	for _, e := range p.Episodes {
 		c.Items = append(c.Items, e.item())
@@ -170,14 +195,9 @@ func (p Podcast) rss() rss {
 
 func (e Episode) item() item {
 	i := item{
-		RssItem: feeds.RssItem{
-			Title: line(e.Title), Link: e.Audio.URL, Description: paragraphs(e.Description),
-			Guid:    &feeds.RssGuid{Id: e.GUID, IsPermaLink: "false"},
-			PubDate: date(e.Published),
-			Enclosure: &feeds.RssEnclosure{
-				Url: e.Audio.URL, Type: e.Audio.ContentType, Length: strconv.FormatInt(e.Audio.Size, 10),
-			},
-		},
+		Title: line(e.Title), Link: e.Audio.URL, Description: paragraphs(e.Description),
+		Enclosure: enclosure{e.Audio.URL, e.Audio.Size, e.Audio.ContentType},
+		GUID:      guid{ID: e.GUID}, Published: date(e.Published),
 		Duration: wholeSeconds(e.Seconds), Number: e.Number, Image: image(e.Image),
 	}
 	if i.Description == "" {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -34,6 +33,9 @@ type config struct {
 	rules       watch.Rules
 	publicURL   *url.URL // nil where the listen address is it
 	s3          s3Settings
+
+	file       string // the config file
+	fileSecret bool   // it has a secret in it
 }
 
 // remoteName is the setting "remote", taken apart.
@@ -108,6 +110,13 @@ func check(v values) (c config, err error) {
 	if c.publicURL, err = parsePublicURL(v.get("public-url")); err != nil {
 		return c, wrong("public-url", err)
 	}
+	c.file = v.get("config")
+	for _, s := range settings {
+		value := v[s.name()]
+		if value.source == fromFile && shown(s, value) != strings.Join(value.items, ", ") {
+			c.fileSecret = true
+		}
+	}
 	c.s3 = s3Settings{
 		bucket: v.get("S3_BUCKET"), endpoint: v.get("S3_ENDPOINT_URL"), publicEndpoint: v.get("S3_PUBLIC_ENDPOINT_URL"),
 		region: v.get("AWS_REGION"), accessKey: v.get("AWS_ACCESS_KEY_ID"), secretKey: v.get("AWS_SECRET_ACCESS_KEY"),
@@ -129,7 +138,7 @@ func check(v values) (c config, err error) {
 
 func parseRemote(s string) (remoteName, error) {
 	if rest, ok := strings.CutPrefix(s, "rclone:"); ok {
-		if name, _, ok := strings.Cut(rest, ":"); !ok || name == "" {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(rest, ":"), ":"); !ok || name == "" {
 			return remoteName{}, fmt.Errorf("use rclone:NAME:PATH, with a NAME that `rclone listremotes` prints")
 		}
 		return remoteName{kind: "rclone", rclone: rest}, nil
@@ -204,7 +213,7 @@ func (p *program) configCommand() *cobra.Command {
 			}
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, s := range settings {
-				fmt.Fprintf(table, "%s\t%s\t%s\n", s.name(), shown(s, v[s.name()]), v[s.name()].source)
+				fmt.Fprintf(table, "%s\t%s\t%s\n", s.name(), visible(shown(s, v[s.name()])), v[s.name()].source)
 			}
 			if err := table.Flush(); err != nil {
 				return err
@@ -212,39 +221,5 @@ func (p *program) configCommand() *cobra.Command {
 			_, err = check(v)
 			return err
 		},
-	}
-}
-
-// shown is the value for people.
-func shown(s setting, v value) string {
-	switch {
-	case len(v.items) == 0:
-		return cmp.Or(s.unset, "-")
-	case s.secret:
-		return "(hidden)"
-	case strings.HasSuffix(s.env, "_PROXY"): // a URL that may lack its scheme
-		if item := v.items[0]; strings.Contains(item, "@") && !strings.Contains(item, "://") {
-			return "(hidden)"
-		}
-	}
-	items := make([]string, len(v.items))
-	for i, item := range v.items {
-		items[i] = withoutSecrets(item)
-	}
-	return strings.Join(items, ", ")
-}
-
-// withoutSecrets hides what may be a password within a value.
-func withoutSecrets(item string) string {
-	switch {
-	case strings.Contains(item, "://"):
-		if u, err := url.Parse(item); err == nil {
-			return u.Redacted()
-		}
-		return "(hidden)"
-	case strings.HasPrefix(item, "rclone:") && strings.ContainsAny(item, ",="):
-		return "rclone:(hidden)" // a connection string, which may hold a password
-	default:
-		return item
 	}
 }

@@ -3,12 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/codestory/codestoryd/daemon/access"
 )
 
 // invoke runs a command line in this process, as a program of its own would with no settings around it.
@@ -81,6 +87,32 @@ func TestExitCodes(t *testing.T) {
 				t.Error("the database was changed")
 			}
 		})
+	}
+}
+
+// A daemon that runs and has no room for a command is not taken for one that is down.
+func TestBusyDaemon(t *testing.T) {
+	t.Parallel()
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"status": 503, "code": "busy", "detail": "too many requests"}`))
+	}))
+	t.Cleanup(daemon.Close)
+	dataDir := t.TempDir()
+	keys, err := access.Open(dataDir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = keys.Close() })
+	i := instance{PID: os.Getpid(), Address: daemon.Listener.Addr().String(), StartedAt: time.Now()}
+	if err := errors.Join(writeInstance(dataDir, i), os.WriteFile(filepath.Join(dataDir, "config.toml"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"status"}, {"link", string(story)}} {
+		if code, _, stderr := invoke(t, dataDir, args...); code != exitFailed || !strings.Contains(stderr, "busy") {
+			t.Errorf("%v: exit code %d with %q", args, code, stderr)
+		}
 	}
 }
 

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/access"
 	"github.com/codestory/codestoryd/daemon/jwt"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
 // jwtSettings are those of the service whose JWTs let its users in. The zero value has none.
@@ -27,17 +27,17 @@ func checkJWT(v values) (jwtSettings, error) {
 // identity says who is asking: somebody whom the data directory's tokens know, or a user of the service that signs JWTs.
 type identity struct {
 	*access.Access
-	jwt *jwt.Verifier // nil where there is no such service
+	jwt *jwt.Verifier // nil if there is no such service
 	log *slog.Logger
 }
 
-func openIdentity(keys *access.Access, settings jwtSettings, log *slog.Logger) (identity, error) {
+func openIdentity(keys *access.Access, settings jwtSettings, problems *problem.Set, log *slog.Logger) (identity, error) {
 	i := identity{Access: keys, log: log.With("component", "access")}
 	if settings == (jwtSettings{}) {
 		return i, nil
 	}
 	var err error
-	if i.jwt, err = jwt.New(settings.keys, settings.issuer, settings.audience, i.log); err != nil {
+	if i.jwt, err = jwt.New(settings.keys, settings.issuer, settings.audience, problems); err != nil {
 		return i, usagef("jwt-jwks: %w", err)
 	}
 	return i, nil
@@ -56,19 +56,13 @@ func (i identity) Identify(ctx context.Context, secret string) (codestory.Token,
 	return codestory.Token{Name: "jwt", User: user, Scope: codestory.ScopePlay}, true
 }
 
-// run keeps secrets and keys fresh.
-func (i identity) run(soft, hard context.Context) error {
-	services := []daemon.Service{func(soft, _ context.Context) error { return i.Access.Run(soft, i.log) }}
-	if i.jwt != nil {
-		services = append(services, func(soft, _ context.Context) error { return i.jwt.Run(soft) })
-	}
-	return daemon.Serve(soft, hard, services...)
-}
+// runAccess and runKeys keep secrets and keys fresh until ctx ends.
+func (i identity) runAccess(ctx context.Context) error { return i.Access.Run(ctx, i.log) }
 
-func (i identity) problems() []codestory.Problem {
-	list := i.Access.Problems()
-	if i.jwt != nil {
-		list = append(list, i.jwt.Problems()...)
+func (i identity) runKeys(ctx context.Context) error {
+	if i.jwt == nil {
+		<-ctx.Done()
+		return nil
 	}
-	return list
+	return i.jwt.Run(ctx)
 }

@@ -35,7 +35,10 @@ func (i instance) url() string {
 	return localURL(scheme, i.Address).String()
 }
 
-const instanceFile = "daemon.json"
+const (
+	instanceFile = "daemon.json"
+	maxInstance  = 4 << 10 // bytes
+)
 
 func writeInstance(dataDir string, i instance) error {
 	b, err := json.Marshal(i)
@@ -100,7 +103,7 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 }
 
 func (c config) readInstance() (i instance, err error) {
-	b, err := os.ReadFile(filepath.Join(c.dataDir, instanceFile))
+	b, err := atomicfile.Read(filepath.Join(c.dataDir, instanceFile), maxInstance)
 	if errors.Is(err, fs.ErrNotExist) {
 		return i, errNotRunning
 	}
@@ -116,6 +119,9 @@ func (c config) readInstance() (i instance, err error) {
 	return i, nil
 }
 
+// healthTimeout is how long a daemon that runs may take to say so.
+const healthTimeout = 10 * time.Second
+
 // connect shows the owner's token to nobody who has not proved to be the daemon.
 func (c config) connect(ctx context.Context, i instance) (*client.Client, error) {
 	token, err := access.OwnerToken(c.dataDir)
@@ -124,7 +130,13 @@ func (c config) connect(ctx context.Context, i instance) (*client.Client, error)
 	}
 	daemon := client.New(i.url(), token, client.Options{Fingerprint: i.TLS})
 	challenge := rand.Text()
-	proof, err := daemon.Health(ctx, challenge)
+	asking, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	proof, err := daemon.Health(asking, challenge)
+	if errors.Is(err, client.ErrBusy) {
+		daemon.Close()
+		return nil, err
+	}
 	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {
 		daemon.Close()
 		return nil, errNotRunning // somebody else has the port

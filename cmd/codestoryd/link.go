@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,11 +135,4 @@ func (f linkFlags) printLibrary(cmd *cobra.Command, daemon *client.Client) error
 		return err
 	}
 	return f.print(cmd, library.FeedURL, library)
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

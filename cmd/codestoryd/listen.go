@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -66,19 +65,11 @@ func parseOrigins(items []string) (origins []string, err error) {
 	for _, item := range items {
 		origin, err := api.ParseOrigin(item)
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", item, err)
+			return nil, fmt.Errorf("%q: %w", withoutSecrets(item, true), err)
 		}
 		origins = append(origins, origin)
 	}
 	return origins, nil
-}
-
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: stop the program that has the port, or choose another with --listen", err)
-	}
-	return l, nil
 }
 
 // localURL is where programs on this machine reach the API that listens at an address: one that means every address
@@ -108,7 +99,3 @@ func (l listenSettings) scheme() string {
 	}
 	return "http"
 }
-
-// exposedWarning is said wherever somebody may look, for as long as it is so.
-const exposedWarning = "the API serves other machines without TLS (insecure-listen): whoever is on the way between them " +
-	"reads tokens, links and stories; set tls-cert and tls-key"

@@ -26,7 +26,6 @@ const (
 )
 
 func main() {
-	tuneCollector()
 	soft, hard, release := signals(context.Background())
 	p := &program{soft: soft, hard: hard, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr}
 	code := p.run(os.Args[1:])
@@ -89,7 +88,7 @@ func (p *program) run(args []string) int {
 	if code, ok := errors.AsType[exitError](err); ok {
 		return int(code)
 	}
-	fmt.Fprintln(p.stderr, "codestoryd: "+oneLine(err.Error()))
+	fmt.Fprintln(p.stderr, "codestoryd: "+visible(oneLine(err.Error())))
 	switch {
 	case errors.Is(err, errNotRunning), errors.Is(err, client.ErrNotRunning):
 		return exitNotRunning

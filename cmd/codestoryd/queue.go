@@ -152,7 +152,7 @@ func writeQueue(w io.Writer, page codestory.QueuePage) error {
 		if i.NextAttempt != nil {
 			next = "next at " + i.NextAttempt.Local().Format(time.TimeOnly)
 		}
-		fmt.Fprintln(t, strings.Join([]string{string(i.State), printable(i.Path), size(i.Size), next, deref(i.Reason)}, "\t"))
+		fmt.Fprintln(t, strings.Join([]string{string(i.State), printable(i.Path), size(i.Size), next, visible(deref(i.Reason))}, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err

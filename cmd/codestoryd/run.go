@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/access"
@@ -40,6 +42,7 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 func (p *program) runDaemon(c config) (err error) {
 	log := p.logger(c)
 	takeStandardLog(log)
+	problems := problem.NewSet(log)
 	tree, err := openOutput(c.dir)
 	if err != nil {
 		return err
@@ -48,7 +51,7 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	s := &sessions{
-		c: c, tree: tree, log: log, problems: problem.NewSet(log), started: time.Now().Round(0),
+		c: c, tree: tree, log: log, problems: problems, started: time.Now().Round(0),
 		check: checker(p.hard), handler: newSessionHandler(),
 	}
 	// The database's lock comes first: it keeps a second daemon from the store's folder too.
@@ -65,19 +68,21 @@ func (p *program) runDaemon(c config) (err error) {
 	if err := s.queue.Use(s.store.Info().Destination()); err != nil {
 		return err
 	}
-	keys, err := access.Open(c.dataDir)
+	keys, err := access.Open(c.dataDir, problems)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, keys.Close)
-	if s.identity, err = openIdentity(keys, c.jwt, log); err != nil {
+	if s.identity, err = openIdentity(keys, c.jwt, problems, log); err != nil {
 		return err
 	}
-	if s.door, err = p.openDoor(c, log); err != nil {
+	if s.door, err = p.openDoor(c, problems, log); err != nil {
 		return err
 	}
-	defer s.door.close()
-	if err := s.door.announce(c.dataDir, s.started); err != nil {
+	defer func() { _ = s.door.Close() }() // once it serves, serving closes it
+	c.checkConfigFile(problems)
+	s.door.started = s.started
+	if err := s.door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
 	defer closing(&err, func() error { return removeInstance(c.dataDir) })
@@ -85,9 +90,10 @@ func (p *program) runDaemon(c config) (err error) {
 	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.door.local) }
 	return daemon.Serve(p.soft, p.hard,
 		s.run,
-		s.identity.run,
-		func(soft, _ context.Context) error { return s.door.told.run(soft) },
-		serveHTTP(s.door, api.NewServer(s.handler), ready),
+		func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
+		func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
+		func(soft, _ context.Context) error { return s.door.run(soft) },
+		s.door.serve(api.NewServer(s.handler), ready),
 	)
 }
 
@@ -97,7 +103,7 @@ const linkMemory = 50 * time.Millisecond
 func (p *program) logger(c config) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.logLevel}
 	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(p.stderr, opts))
+		return slog.New(slog.NewJSONHandler(jsonWriter{p.stderr}, opts))
 	}
 	return slog.New(slog.NewTextHandler(p.stderr, opts))
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/watch"
@@ -117,9 +116,9 @@ func (s *sessions) session(soft, hard context.Context) error {
 	defer stop()
 	d := daemon.New(s.tree, q, s.store, daemon.Options{
 		Concurrency: s.c.concurrency,
-		Watch:       watch.Options{Rules: s.c.rules, Settle: s.c.settle, Problems: s.problems},
+		Watch:       watch.Options{Rules: s.c.rules, Settle: s.c.settle},
 		Logger:      s.log, Version: version(), Address: s.door.address(), Started: s.started, Spool: s.c.dataDir,
-		Problems: func() []codestory.Problem { return append(s.door.problems(), s.identity.problems()...) },
+		Problems: s.problems,
 	})
 	s.handler.set(&served{queue: q, Handler: api.New(
 		api.Services{Library: d, Access: s.identity, Queue: d, Editor: d, Monitor: d, Events: d},

@@ -28,6 +28,7 @@ type setting struct {
 	unset  string                                 // what it means for it not to be set; "" is "-"
 	list   bool                                   // may be given more than once
 	yes    bool                                   // the flag alone, without a value, is 1
+	url    bool                                   // of a server, which may have a password in it
 	secret bool
 }
 
@@ -48,7 +49,7 @@ var settings = []setting{
 	{flag: "tls-cert", env: "CODESTORYD_TLS_CERT", usage: "the certificate, with its chain (PEM), to serve HTTPS; read again when it changes"},
 	{flag: "tls-key", env: "CODESTORYD_TLS_KEY", usage: "the certificate's private key (PEM)"},
 	{flag: "insecure-listen", env: "CODESTORYD_INSECURE_LISTEN", usage: "serve other machines without TLS: whoever is on the way reads tokens and links", normal: fixed("0"), yes: true},
-	{flag: "allow-origin", env: "CODESTORYD_ALLOW_ORIGIN", usage: "a web page's origin, scheme://host[:port], that may use the API; repeatable", list: true},
+	{flag: "allow-origin", env: "CODESTORYD_ALLOW_ORIGIN", usage: "a web page's origin, scheme://host[:port], that may use the API; repeatable", list: true, url: true},
 	{flag: "jwt-jwks", env: "CODESTORYD_JWT_JWKS", usage: "the JWK set, a file or URL, of a service whose JWTs let its users in"},
 	{flag: "jwt-issuer", env: "CODESTORYD_JWT_ISSUER", usage: "the iss that its JWTs have"},
 	{flag: "jwt-audience", env: "CODESTORYD_JWT_AUDIENCE", usage: "the aud that its JWTs have"},
@@ -60,9 +61,9 @@ var settings = []setting{
 	{flag: "concurrency", env: "CODESTORYD_CONCURRENCY", usage: "uploads at once", normal: fixed("auto")},
 	{flag: "settle", env: "CODESTORYD_SETTLE", usage: "how long a file has to be quiet, where nothing tells that its writer has closed it", normal: fixed(watch.DefaultSettle.String())},
 	{flag: "exclude", env: "CODESTORYD_EXCLUDE", usage: "paths not to upload, in rclone's filter syntax; repeatable", list: true},
-	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set", unset: "(the listen address)"},
-	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set"},
-	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs"},
+	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set", unset: "(the listen address)", url: true},
+	{env: "S3_ENDPOINT_URL", usage: "the S3 server; AWS unless set", url: true},
+	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs", url: true},
 	{env: "S3_CREATE_BUCKET", usage: "1 makes the bucket where it is absent"},
 	{env: "AWS_REGION", other: "AWS_DEFAULT_REGION", usage: "the region", unset: "(the endpoint's or profile's, else us-east-1)"},
 	{env: "AWS_ACCESS_KEY_ID", usage: "the access key"},
@@ -72,8 +73,8 @@ var settings = []setting{
 	{env: "AWS_CONFIG_FILE", usage: "one of the shared files", unset: "(.aws/config of the home directory)"},
 	{env: "AWS_SHARED_CREDENTIALS_FILE", usage: "the other", unset: "(.aws/credentials of the home directory)"},
 	{env: "AWS_CA_BUNDLE", usage: "certificates (PEM) to trust in place of the system's"},
-	{env: "HTTPS_PROXY", other: "https_proxy", usage: "the proxy to https endpoints"},
-	{env: "HTTP_PROXY", other: "http_proxy", usage: "the proxy to http endpoints"},
+	{env: "HTTPS_PROXY", other: "https_proxy", usage: "the proxy to https endpoints", url: true},
+	{env: "HTTP_PROXY", other: "http_proxy", usage: "the proxy to http endpoints", url: true},
 	{env: "NO_PROXY", other: "no_proxy", usage: "hosts that are reached without"},
 }
 
@@ -82,6 +83,8 @@ type value struct {
 	items  []string // one, unless the setting is a list; none where it is not set
 	source string   // where it came from, for people
 }
+
+const fromFile = "config file" // as a source
 
 // values are the settings in force, by name.
 type values map[string]value
@@ -169,13 +172,14 @@ func (p *program) find(s setting, file map[string][]string) (value, error) {
 		if s.list {
 			var err error
 			if items, err = csv.NewReader(strings.NewReader(text)).Read(); err != nil {
-				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w", name, text, err)
+				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w",
+					name, withoutSecrets(text, s.url), err)
 			}
 		}
 		return value{items, "environment " + name}, nil
 	}
 	if items, ok := file[s.name()]; ok {
-		return value{items, "config file"}, nil
+		return value{items, fromFile}, nil
 	}
 	return value{}, nil
 }
@@ -192,7 +196,7 @@ func readConfig(path string, named bool) (map[string][]string, error) {
 	}
 	var raw map[string]any
 	if err := toml.Unmarshal(b, &raw); err != nil {
-		return nil, usagef("the config file %s does not parse: %w", path, err)
+		return nil, usagef("the config file %s does not parse: %s", path, whereTOML(err))
 	}
 	file := map[string][]string{}
 	for name, v := range raw {
@@ -207,6 +211,15 @@ func readConfig(path string, named bool) (map[string][]string, error) {
 		file[name] = items
 	}
 	return file, nil
+}
+
+// whereTOML is the place of a fault in a config file. The parser's own message may quote a secret.
+func whereTOML(err error) string {
+	fault, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		return "it is no TOML"
+	}
+	return fmt.Sprintf("line %d, last key %q: use KEY = \"TEXT\", each key once", fault.Position.Line, fault.LastKey)
 }
 
 // configItems is a value of the config file as a flag would have it.

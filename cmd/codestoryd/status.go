@@ -100,11 +100,11 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 			info = remote.ParseDestination(name)
 		}
 		problems = append(problems, daemon.DatabaseProblems(q)...)
-		faulty, err := daemon.FaultySounds(q)
+		files, err := daemon.FileProblems(q)
 		if err != nil {
 			return err
 		}
-		problems = append(problems, faulty...)
+		problems = append(problems, files...)
 		stats, err = q.Stats()
 		return err
 	})
@@ -143,7 +143,7 @@ func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) erro
 		return errors.Join(printJSON(w, map[string]any{"ignored": list, "truncated": truncated}), err)
 	}
 	for _, i := range list {
-		fmt.Fprintf(w, "%s: %s\n", printable(i.Path), i.Reason)
+		fmt.Fprintf(w, "%s: %s\n", printable(i.Path), visible(i.Reason))
 	}
 	if truncated {
 		fmt.Fprintf(w, "and more: the first %d are listed\n", len(list))

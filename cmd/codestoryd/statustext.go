@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,7 +19,7 @@ func writeStatus(w io.Writer, s codestory.Status) error {
 	} else {
 		row("daemon", "not running")
 	}
-	row("directory", "%s", s.Dir)
+	row("directory", "%s", printable(s.Dir))
 	row("store", "%s", describeRemote(s.Remote))
 	row("queue", "%s", describeQueue(s.Queue))
 	row("synced", "%d files, %s", s.Synced.Files, size(s.Synced.Bytes))
@@ -31,7 +30,7 @@ func writeStatus(w io.Writer, s codestory.Status) error {
 		row("upload", "%s  %s of %s, %s/s%s", printable(u.Path), size(u.SentBytes), size(u.TotalBytes), size(u.BytesPerSecond), attempt(u.Attempt))
 	}
 	for _, p := range s.Problems {
-		row("problem", "%s", p.Message)
+		row("problem", "%s", visible(p.Message))
 		for _, detail := range p.Details {
 			row("", "  %s", printable(detail))
 		}
@@ -46,7 +45,7 @@ func describeRemote(r codestory.RemoteStatus) string {
 	}
 	text := where + ": " + string(r.State)
 	if r.Message != nil {
-		text += ", " + *r.Message
+		text += ", " + visible(*r.Message)
 	}
 	return text
 }
@@ -71,14 +70,6 @@ func attempt(n int) string {
 		return ""
 	}
 	return fmt.Sprintf(", attempt %d", n)
-}
-
-// printable is a name as it can be shown on a terminal: quoted where it holds what that would take for a command.
-func printable(name string) string {
-	if quoted := strconv.Quote(name); strings.ContainsAny(quoted[1:len(quoted)-1], "\\") {
-		return quoted
-	}
-	return name
 }
 
 // size is a number of bytes in binary units (IEC 80000-13).

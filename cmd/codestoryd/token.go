@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -74,7 +75,7 @@ func (p *program) tokenListCommand() *cobra.Command {
 					if t.LastUsed != nil {
 						used = t.LastUsed.Local().Format(time.DateTime)
 					}
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.User, t.Scope, t.CreatedAt.Local().Format(time.DateTime), used)
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.Name, visible(t.User), t.Scope, t.CreatedAt.Local().Format(time.DateTime), used)
 				}
 				return table.Flush()
 			})
@@ -85,21 +86,45 @@ func (p *program) tokenListCommand() *cobra.Command {
 }
 
 func (p *program) tokenRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var keys bool
+	cmd := &cobra.Command{
 		Use:   "rm NAME",
 		Short: "End a token",
-		Args:  cobra.ExactArgs(1),
+		Long: `End a token. Whoever had it can still use the player URLs and feeds that they got with it: these hold a KEY, which is no
+token. --keys replaces the KEYs of the token's user, so that every such URL ends too, also those of the user's other devices.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withTokens(cmd.Context(), func(t tokens) error { return t.remove(cmd.Context(), args[0]) })
+			return p.withTokens(cmd.Context(), func(t tokens) error {
+				list, err := t.list(cmd.Context())
+				if err != nil {
+					return err
+				}
+				user := "the daemon's own user"
+				if i := slices.IndexFunc(list, func(t codestory.Token) bool { return t.Name == args[0] }); i >= 0 && list[i].User != "" {
+					user = fmt.Sprintf("user %q", list[i].User)
+				}
+				if err := t.remove(cmd.Context(), args[0], keys); err != nil {
+					return err
+				}
+				if keys {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "token %s ended; the KEYs of %s were replaced\n", args[0], user)
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "token %s ended; player URLs and feeds with the KEYs of %s go on working: "+
+					"to end those, use token rm --keys, or codestoryd link --rotate\n", args[0], user)
+				return err
+			})
 		},
 	}
+	cmd.Flags().BoolVar(&keys, "keys", false, "replace the KEYs of its user too")
+	return cmd
 }
 
 // tokens are kept by the daemon where it runs, and else in its files.
 type tokens struct {
 	list   func(context.Context) ([]codestory.Token, error)
 	add    func(context.Context, api.TokenRequest) (secret string, err error)
-	remove func(context.Context, string) error
+	remove func(ctx context.Context, name string, keys bool) error
 }
 
 // withTokens gives fn the tokens: the daemon's where it runs, else those in its files, with the database's lock held
@@ -125,7 +150,7 @@ func (p *program) withTokens(ctx context.Context, fn func(tokens) error) (err er
 		return err
 	}
 	defer closing(&err, q.Close)
-	keys, err := access.Open(c.dataDir)
+	keys, err := access.Open(c.dataDir, nil)
 	if err != nil {
 		return err
 	}
@@ -135,6 +160,35 @@ func (p *program) withTokens(ctx context.Context, fn func(tokens) error) (err er
 		add: func(_ context.Context, r api.TokenRequest) (string, error) {
 			return keys.AddToken(codestory.Token{Name: r.Name, User: r.User, Scope: r.Scope})
 		},
-		remove: func(_ context.Context, name string) error { return keys.RemoveToken(name) },
+		remove: func(_ context.Context, name string, alsoKeys bool) error {
+			if alsoKeys {
+				if err := replaceKeys(q, keys, name); err != nil {
+					return err
+				}
+			}
+			return keys.RemoveToken(name)
+		},
 	})
+}
+
+// replaceKeys replaces the KEYs of the user of the token of that name, by what the database knows of their stories.
+func replaceKeys(q *queue.Queue, keys *access.Access, name string) error {
+	list := keys.Tokens()
+	i := slices.IndexFunc(list, func(t codestory.Token) bool { return t.Name == name })
+	if i < 0 {
+		return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
+	}
+	var stories []codestory.StoryID
+	for cursor := ""; ; {
+		page, next, err := q.Stories(&list[i].User, maxItems, cursor)
+		if err != nil {
+			return err
+		}
+		for _, story := range page {
+			stories = append(stories, story.ID)
+		}
+		if cursor = next; next == "" {
+			return keys.ReplaceKeys(list[i].User, stories)
+		}
+	}
 }

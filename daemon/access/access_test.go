@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,7 +15,7 @@ import (
 
 func open(t *testing.T, dir string) *access.Access {
 	t.Helper()
-	a, err := access.Open(dir)
+	a, err := access.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,12 +30,12 @@ func TestOwnersTokenOutlivesARestart(t *testing.T) {
 	if err != nil || len(secret) != 43 {
 		t.Fatalf("owner's token %q, %v", secret, err)
 	}
-	key, play := string(a.LinkKey()), a.PlayKey("a")
+	key, play := string(a.LinkKey()), a.PlayKey("a", codestory.OwnedBy("ada"))
 	a = open(t, dir)
 	if token, ok := a.Identify(t.Context(), secret); !ok || token.Scope != codestory.ScopeManage {
 		t.Errorf("after a restart: %+v, %t", token, ok)
 	}
-	if string(a.LinkKey()) != key || a.PlayKey("a") != play || a.PlayKey("b") == play {
+	if string(a.LinkKey()) != key || a.PlayKey("a", codestory.OwnedBy("ada")) != play || a.PlayKey("b", codestory.OwnedBy("ada")) == play {
 		t.Error("keys changed with a restart, or are the same for two stories")
 	}
 	for _, wrong := range []string{"", secret[1:], secret + "x"} {
@@ -117,7 +118,7 @@ func TestBadFilesAreSaidClearly(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := access.Open(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
+		if _, err := access.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b, _ := os.ReadFile(path); string(b) != content {
@@ -133,26 +134,38 @@ func TestKeysAreReplaced(t *testing.T) {
 	const story, other = codestory.StoryID("a"), codestory.StoryID("b")
 	seen := map[string]bool{}
 	for range 4 {
-		key, library := a.PlayKey(story), a.LibraryKey("ada")
+		key, library := a.PlayKey(story, codestory.OwnedBy("ada")), a.LibraryKey("ada")
 		user, ok := a.LibraryUser(library)
 		if seen[key] || seen[library] || user != "ada" || !ok {
 			t.Fatalf("key %q, library %q of %q, %t", key, library, user, ok)
 		}
 		seen[key], seen[library] = true, true
-		others := [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())}
+		others := [...]string{a.PlayKey(other, codestory.OwnedBy("ada")), a.LibraryKey("bob"), string(a.LinkKey())}
 		if err := errors.Join(a.RotatePlayKey(story), a.RotateLibraryKey("ada")); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := a.LibraryUser(library); ok {
 			t.Error("a replaced KEY still opens the library")
 		}
-		if others != [...]string{a.PlayKey(other), a.LibraryKey("bob"), string(a.LinkKey())} {
+		if others != [...]string{a.PlayKey(other, codestory.OwnedBy("ada")), a.LibraryKey("bob"), string(a.LinkKey())} {
 			t.Error("others' keys changed")
 		}
 	}
-	key, library := a.PlayKey(story), a.LibraryKey("ada")
+	ada := codestory.OwnedBy("ada")
+	before := [...]string{a.PlayKey(story, ada), a.PlayKey(other, ada), a.LibraryKey("ada")}
+	beside := [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")}
+	if err := a.ReplaceKeys("ada", []codestory.StoryID{story, other}); err != nil {
+		t.Fatal(err)
+	}
+	if before[0] == a.PlayKey(story, ada) || before[1] == a.PlayKey(other, ada) || before[2] == a.LibraryKey("ada") {
+		t.Error("a KEY of the user was not replaced")
+	}
+	if beside != [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")} {
+		t.Error("a KEY of another user was replaced")
+	}
+	key, library := a.PlayKey(story, ada), a.LibraryKey("ada")
 	a = open(t, dir)
-	if a.PlayKey(story) != key || a.LibraryKey("ada") != library {
+	if a.PlayKey(story, codestory.OwnedBy("ada")) != key || a.LibraryKey("ada") != library {
 		t.Error("keys changed with a restart")
 	}
 }
@@ -165,12 +178,12 @@ func TestKeyThatCannotBeReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := open(t, dir)
-	key := a.PlayKey("a")
+	key := a.PlayKey("a", codestory.OwnedBy("ada"))
 	if err := os.Rename(dir, dir+" away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.RotatePlayKey("a"); err == nil || a.PlayKey("a") != key {
-		t.Errorf("got %v, and the key changed: %t", err, a.PlayKey("a") != key)
+	if err := a.RotatePlayKey("a"); err == nil || a.PlayKey("a", codestory.OwnedBy("ada")) != key {
+		t.Errorf("got %v, and the key changed: %t", err, a.PlayKey("a", codestory.OwnedBy("ada")) != key)
 	}
 }
 
@@ -191,7 +204,8 @@ func TestLibraryKeys(t *testing.T) {
 			t.Errorf("%q opens the library of %q", forged, user)
 		}
 	}
-	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a"), " " + key} {
+	for _, bad := range []string{"", "x", key + "=", key[:21], a.PlayKey("a", codestory.OwnedBy("ada")), " " + key,
+		key + "\n", "\r\n" + key, key[:5] + "\n" + key[5:], key[:5] + "\r" + key[5:]} {
 		if _, ok := a.LibraryUser(bad); ok {
 			t.Errorf("%q opens a library", bad)
 		}
@@ -199,7 +213,7 @@ func TestLibraryKeys(t *testing.T) {
 }
 
 func FuzzLibraryUser(f *testing.F) {
-	a, err := access.Open(f.TempDir())
+	a, err := access.Open(f.TempDir(), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -211,4 +225,42 @@ func FuzzLibraryUser(f *testing.F) {
 			t.Fatalf("%q opens the library of %q, whose key is %q", key, user, a.LibraryKey(user))
 		}
 	})
+}
+
+// A story's KEY is another for each owner, and for one that is not known, and each is told to be of that story.
+func TestPlayKeyOfAnOwner(t *testing.T) {
+	t.Parallel()
+	a := open(t, t.TempDir())
+	const story, other = "3f0e8a52-6c1b-4d7e-9a34-5b2c8d917e06", "b81d4f60-27a9-4c05-8e6f-d3a17c5902be"
+	seen := map[string]string{}
+	owners := []codestory.Owner{{}}
+	for _, user := range []string{"", "=", "==", "ada", "=ada", " ", "null", "?"} {
+		owners = append(owners, codestory.OwnedBy(user))
+	}
+	for round := range 2 {
+		for _, owner := range owners {
+			for _, id := range []codestory.StoryID{story, other} {
+				key := a.PlayKey(id, owner)
+				if before, ok := seen[key]; ok && round == 0 || ok && id == story {
+					t.Errorf("%s of %q has the KEY of %s", id, owner.Text(), before)
+				}
+				seen[key] = fmt.Sprintf("%s of %q", id, owner.Text())
+				if !a.PlayKeyOf(id, key) || a.PlayKeyOf(story, key) != (id == story) {
+					t.Errorf("the KEY of %s is not told to be one of it", id)
+				}
+				for _, bad := range []string{"", key[1:], key + "A", key + "=", " " + key, key[:10], strings.ToLower(key)} {
+					if a.PlayKeyOf(id, bad) {
+						t.Errorf("%q is taken for a KEY of %s", bad, id)
+					}
+				}
+			}
+		}
+		old := a.PlayKey(story, codestory.OwnedBy("ada"))
+		if err := a.RotatePlayKey(story); err != nil {
+			t.Fatal(err)
+		}
+		if a.PlayKeyOf(story, old) {
+			t.Error("a KEY that was replaced is told to be one of the story")
+		}
+	}
 }

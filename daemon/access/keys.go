@@ -1,33 +1,26 @@
 package access
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// A KEY is derived from the secret of links, so that there is nothing to keep for it until it is replaced. Then a random
-// text is kept that goes into the next one: what was derived before can never come back.
+// A KEY is derived from the secret of links, so nothing is stored for it until it is replaced. Then a random text is
+// stored that goes into the next one: a replaced KEY can never come back.
 
-// keyBytes is the length of a KEY: 128 bits.
-const keyBytes = 16
-
-// keys are the open file of those that were replaced.
-type keys struct {
-	mu       sync.RWMutex // guards replaced
-	replaced replacedKeys
-}
+const (
+	// keyBytes is the length of a KEY's secret: 128 bits.
+	keyBytes = 16
+	// storyBytes is the length of what begins a story's KEY. It depends on the story alone, so that a KEY of another owner is
+	// told from one that was never made.
+	storyBytes = 8
+)
 
 // replacedKeys is the file: for each KEY that was replaced the random text that its successor is derived from.
 type replacedKeys struct {
@@ -35,54 +28,34 @@ type replacedKeys struct {
 	Libraries map[string]string            `json:"libraries"` // by user
 }
 
-func readKeys(path string) (replacedKeys, error) {
-	var r replacedKeys
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("reading the keys: %w", err)
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s does not parse (%w): mend it; to remove it would bring back every KEY that was replaced, so remove %s with it and give out all links anew",
-			path, err, keyFile)
-	}
-	_, err = closeToOthers(path) // worth nothing without the secret of links
-	return r, err
-}
-
 // LinkKey is the secret that local links are signed with.
-func (a *Access) LinkKey() []byte {
-	text := a.key.now()
-	if last := a.linkKey.Load(); last != nil && last.of == text {
-		return last.key
-	}
-	made := &linkKey{of: text, key: derive(text, "link")}
-	a.linkKey.Store(made)
-	return made.key
+func (a *Access) LinkKey() []byte { return a.secrets.Now().linkKey }
+
+// PlayKey is the KEY of the player URLs and the feed of a story that has that owner, known or not, as URL-safe text.
+func (a *Access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
+	salted := a.salted(id)
+	key := a.derive("story " + salted)[:storyBytes:storyBytes]
+	key = append(key, a.derive("play " + salted + " " + owner.Text())[:keyBytes]...)
+	return base64.RawURLEncoding.EncodeToString(key)
 }
 
-// linkKey is the key of links that was derived of a secret.
-type linkKey struct {
-	of  string
-	key []byte
+// PlayKeyOf reports whether the KEY was made for the story, whoever owned it then, and was not replaced since. A KEY has
+// one spelling: a line break, which decoders skip, makes it another text.
+func (a *Access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(key)
+	return err == nil && len(b) == storyBytes+keyBytes && base64.RawURLEncoding.EncodeToString(b) == key &&
+		hmac.Equal(b[:storyBytes], a.derive("story " + a.salted(id))[:storyBytes])
 }
 
-// PlayKey is the KEY of the story's player URLs and feed, as URL-safe text.
-func (a *Access) PlayKey(id codestory.StoryID) string {
-	a.keys.mu.RLock()
-	salt := a.keys.replaced.Stories[id]
-	a.keys.mu.RUnlock()
-	purpose := "play " + string(id)
-	if salt != "" {
-		purpose += " " + salt
-	}
-	return base64.RawURLEncoding.EncodeToString(a.derive(purpose)[:keyBytes])
+// salted is the story's id and the random text that its KEYs are derived from, neither of which holds a space.
+func (a *Access) salted(id codestory.StoryID) string {
+	a.keysMu.RLock()
+	defer a.keysMu.RUnlock()
+	return string(id) + " " + a.replaced.Stories[id]
 }
 
-// RotatePlayKey replaces the story's KEY. The old one is worth nothing once this has returned nil, and as much as
-// before where it has not.
+// RotatePlayKey replaces the story's KEY. The old one opens nothing once this has returned nil, and stays in force if it
+// fails.
 func (a *Access) RotatePlayKey(id codestory.StoryID) error {
 	return a.replaceKey(func(r *replacedKeys) { r.Stories[id] = newSecret() })
 }
@@ -92,30 +65,72 @@ func (a *Access) RotateLibraryKey(user string) error {
 	return a.replaceKey(func(r *replacedKeys) { r.Libraries[user] = newSecret() })
 }
 
+// ReplaceKeys replaces the KEY of the user's library and those of the stories, which should be all of that user's, in one
+// step.
+func (a *Access) ReplaceKeys(user string, stories []codestory.StoryID) error {
+	return a.replaceKey(func(r *replacedKeys) {
+		r.Libraries[user] = newSecret()
+		for _, id := range stories {
+			r.Stories[id] = newSecret()
+		}
+	})
+}
+
 // replaceKey changes the file, and then the keys in force.
 func (a *Access) replaceKey(edit func(*replacedKeys)) error {
-	a.keys.mu.Lock()
-	defer a.keys.mu.Unlock()
+	a.keysMu.Lock()
+	defer a.keysMu.Unlock()
 	next := replacedKeys{Stories: map[codestory.StoryID]string{}, Libraries: map[string]string{}}
-	maps.Copy(next.Stories, a.keys.replaced.Stories)
-	maps.Copy(next.Libraries, a.keys.replaced.Libraries)
+	maps.Copy(next.Stories, a.replaced.Stories)
+	maps.Copy(next.Libraries, a.replaced.Libraries)
 	edit(&next)
-	b, err := json.MarshalIndent(next, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the keys: %w", err)
-	}
-	if err := atomicfile.Write(filepath.Join(a.dir, keysFile), append(b, '\n'), 0o600); err != nil {
+	if err := writeJSON(filepath.Join(a.dir, keysFile), next); err != nil {
 		return err
 	}
-	a.keys.replaced = next
+	a.replaced = next
 	return nil
 }
 
-// derive makes a key for one purpose out of the secret of links, so that one key tells nothing about another.
-func (a *Access) derive(purpose string) []byte { return derive(a.key.now(), purpose) }
+// derive makes a key for one purpose out of the secret of links.
+func (a *Access) derive(purpose string) []byte { return derive(a.secrets.Now().links.text, purpose) }
 
-func derive(secret, purpose string) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("codestoryd 1 " + purpose))
-	return mac.Sum(nil)
+// The URL of a library's feed names no user, so its KEY has to: it is a MAC of the user's name, 128 bits, followed by the
+// name, encrypted with the MAC as its nonce (the construction of RFC 5297). So it needs no list of users, is the same each
+// time, and shows nobody the name.
+
+// LibraryKey is the KEY of the feed of all the user's stories, as URL-safe text.
+func (a *Access) LibraryKey(user string) string {
+	tag := a.libraryTag(user)
+	return base64.RawURLEncoding.EncodeToString(append(tag, a.libraryCipher(tag, []byte(user))...))
+}
+
+// LibraryUser is the user whose library the KEY opens; false if it opens none.
+func (a *Access) LibraryUser(key string) (user string, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(key)
+	// Comparing the text leaves no second spelling: decoders skip line breaks, and ignore the last bits.
+	if err != nil || len(b) < keyBytes || base64.RawURLEncoding.EncodeToString(b) != key {
+		return "", false
+	}
+	tag := b[:keyBytes:keyBytes]
+	user = string(a.libraryCipher(tag, b[keyBytes:]))
+	return user, hmac.Equal(tag, a.libraryTag(user))
+}
+
+// libraryTag is the MAC. The salt holds no space, and the user's name is last, so no two names share a text.
+func (a *Access) libraryTag(user string) []byte {
+	a.keysMu.RLock()
+	salt := a.replaced.Libraries[user]
+	a.keysMu.RUnlock()
+	return a.derive("library " + salt + " " + user)[:keyBytes]
+}
+
+// libraryCipher encrypts and decrypts.
+func (a *Access) libraryCipher(tag, text []byte) []byte {
+	block, err := aes.NewCipher(a.derive("library names"))
+	if err != nil {
+		panic(err) // a derived key has 32 bytes
+	}
+	out := make([]byte, len(text))
+	cipher.NewCTR(block, tag).XORKeyStream(out, text)
+	return out
 }

@@ -2,11 +2,7 @@ package access
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,7 +10,6 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
 // granted is a token as it stands in the file: with the SHA-256 of its secret, never the secret. The secrets are 256
@@ -25,22 +20,6 @@ type granted struct {
 }
 
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
-func readTokens(path string) ([]granted, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the tokens: %w", err)
-	}
-	var tokens []granted
-	if err := json.Unmarshal(b, &tokens); err != nil {
-		return nil, fmt.Errorf("%s does not parse (%w): mend it, or remove it and add the tokens anew", path, err)
-	}
-	_, err = closeToOthers(path) // there are only hashes in it
-	return tokens, err
-}
 
 // Tokens lists the tokens that were added, by name.
 func (a *Access) Tokens() []codestory.Token {
@@ -83,7 +62,7 @@ func (a *Access) AddToken(t codestory.Token) (secret string, err error) {
 	return secret, a.save(next)
 }
 
-// RemoveToken ends a token; codestory.ErrNotFound where there is none of that name.
+// RemoveToken ends a token; codestory.ErrNotFound if there is none of that name.
 func (a *Access) RemoveToken(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -117,11 +96,7 @@ func (a *Access) withUse() []granted {
 
 // save replaces the file and then the tokens in force: a token that is not on disk is not honoured.
 func (a *Access) save(tokens []granted) error {
-	b, err := json.MarshalIndent(tokens, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the tokens: %w", err)
-	}
-	if err := atomicfile.Write(filepath.Join(a.dir, tokensFile), append(b, '\n'), 0o600); err != nil {
+	if err := writeJSON(filepath.Join(a.dir, tokensFile), tokens); err != nil {
 		return err
 	}
 	a.tokens = tokens

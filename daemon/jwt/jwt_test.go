@@ -27,12 +27,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/codestory/codestoryd/daemon/jwt"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
 const (
 	issuer   = "https://id.example"
 	audience = "codestoryd"
 )
+
+func noProblems() *problem.Set { return problem.NewSet(slog.New(slog.DiscardHandler)) }
 
 type claims map[string]any
 
@@ -84,7 +87,7 @@ func (s *service) publish(keys ...jose.JSONWebKey) {
 
 func (s *service) verifier() *jwt.Verifier {
 	s.t.Helper()
-	v, err := jwt.New(s.keys, issuer, audience, slog.New(slog.DiscardHandler))
+	v, err := jwt.New(s.keys, issuer, audience, noProblems())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -201,7 +204,7 @@ func TestInvalidTokens(t *testing.T) {
 	for name, token := range map[string]string{
 		"empty": "", "dots": "..", "one part": head, "text": "a.b.c",
 		"no signature": head + "." + payload + ".", "signature cut": good[:len(good)-2], "more parts": good + ".x",
-		"a space": good + " ", "padding": good + "=",
+		"a space": good + " ", "padding": good + "=", "a line break": good + "\n", "a line break inside": good[:9] + "\r\n" + good[9:],
 		"other payload":            head + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve"}`)) + "." + signature,
 		"other service, same id":   other.sign(rs, valid(nil)),
 		"none":                     s.unsigned(claims{"alg": "none", "kid": "r"}, valid(nil)) + ".",
@@ -225,6 +228,8 @@ func TestInvalidTokens(t *testing.T) {
 		"no key id, two fit":       s.sign(claims{"alg": "EdDSA"}, valid(nil)),
 		"brings its own key":       other.sign(claims{"alg": "RS256", "jwk": json.RawMessage(text)}, valid(nil)),
 		"critical extension":       header(claims{"crit": []string{"exp"}, "exp": 1}),
+		"empty critical list":      header(claims{"crit": []string{}}),
+		"critical null":            header(claims{"crit": nil}),
 		"expired":                  with(claims{"exp": time.Now().Add(-time.Minute).Unix()}),
 		"no end":                   with(claims{"exp": nil}),
 		"end is null":              s.sign(rs, `{"iss":"`+issuer+`","aud":"`+audience+`","sub":"ada","exp":null}`),
@@ -242,6 +247,9 @@ func TestInvalidTokens(t *testing.T) {
 		"user is a number":         with(claims{"sub": 1}),
 		"user is null":             s.sign(rs, `{"iss":"`+issuer+`","aud":"`+audience+`","sub":null,"exp":4102444800}`),
 		"no object":                s.sign(rs, `"ada"`),
+		"user in another case":     s.sign(rs, `{"iss":"`+issuer+`","aud":"`+audience+`","SUB":"ada","exp":4102444800}`),
+		"user twice":               s.sign(rs, `{"iss":"`+issuer+`","aud":"`+audience+`","sub":"eve","sub":"ada","exp":4102444800}`),
+		"begins in four minutes":   with(claims{"nbf": time.Now().Add(4 * time.Minute).Unix()}),
 		"too long":                 with(claims{"x": strings.Repeat("x", 20<<10)}),
 		"JSON":                     `{"payload":"` + payload + `","protected":"` + head + `","signature":"` + signature + `"}`,
 	} {
@@ -276,12 +284,12 @@ func TestSettingsThatLetTooManyIn(t *testing.T) {
 		{"ftp://id.example/jwks", issuer, audience}, {"https://u:p@id.example/jwks", issuer, audience}, {"https:///jwks", issuer, audience},
 		{"http://127.0.0.1.id.example/jwks", issuer, audience}, {"http://localhost.id.example/jwks", issuer, audience},
 	} {
-		if _, err := jwt.New(c[0], c[1], c[2], slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := jwt.New(c[0], c[1], c[2], noProblems()); err == nil {
 			t.Errorf("%q was taken", c)
 		}
 	}
 	for _, place := range []string{"https://id.example/jwks", "http://127.0.0.1:1/jwks", "http://localhost:1/jwks", "http://[::1]:1/jwks"} {
-		if _, err := jwt.New(place, issuer, audience, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := jwt.New(place, issuer, audience, noProblems()); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 	}
@@ -316,18 +324,20 @@ func TestKeysFromURL(t *testing.T) {
 		"a page": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "no JWK set"},
 	} {
 		answer.Store(c.answer)
-		v, err := jwt.New(srv.URL, issuer, audience, slog.New(slog.DiscardHandler))
+		problems := noProblems()
+		v, err := jwt.New(srv.URL+"/?code=hush", issuer, audience, problems)
 		if err != nil {
 			t.Fatal(err)
 		}
 		user, err := v.Subject(t.Context(), token)
 		if c.says == "" {
-			if user != "ada" || err != nil || len(v.Problems()) > 0 {
-				t.Errorf("%s: got %q, %v, %v", name, user, err, v.Problems())
+			if user != "ada" || err != nil || len(problems.List()) > 0 {
+				t.Errorf("%s: got %q, %v, %v", name, user, err, problems.List())
 			}
 			continue
 		}
-		if p := v.Problems(); err == nil || len(p) != 1 || p[0].Code != "jwt_keys" || !strings.Contains(p[0].Message, c.says) {
+		if p := problems.List(); err == nil || len(p) != 1 || p[0].Code != "jwt_keys" || !strings.Contains(p[0].Message, c.says) ||
+			strings.Contains(p[0].Message, "hush") {
 			t.Errorf("%s: got %v, %v", name, err, p)
 		}
 	}
@@ -347,7 +357,7 @@ func FuzzSubject(f *testing.F) {
 	if err := os.WriteFile(path, set, 0o600); err != nil {
 		f.Fatal(err)
 	}
-	v, err := jwt.New(path, issuer, audience, slog.New(slog.DiscardHandler))
+	v, err := jwt.New(path, issuer, audience, noProblems())
 	if err != nil {
 		f.Fatal(err)
 	}

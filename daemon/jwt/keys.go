@@ -24,14 +24,17 @@ type key struct {
 	public    any
 }
 
-// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks; a set with none left is an error,
-// and so is one with a private key in it, which has no business there.
+// parseKeys reads a JWK set. Keys for other purposes are passed over, as RFC 7517 asks, even if none is left. A set with
+// a private key in it is an error: it has no business there.
 func parseKeys(set []byte) (keys []key, err error) {
 	var raw struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &raw); err != nil {
 		return nil, fmt.Errorf("it is no JWK set: %w", err)
+	}
+	if raw.Keys == nil {
+		return nil, errors.New("it is no JWK set: it has no list of keys")
 	}
 	if len(raw.Keys) > maxKeys {
 		return nil, fmt.Errorf("it has more than %d keys", maxKeys)
@@ -50,9 +53,6 @@ func parseKeys(set []byte) (keys []key, err error) {
 			continue
 		}
 		keys = append(keys, key{id: found.KeyID, algorithm: algorithm, public: found.Key})
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("it has no public key that signs with one of %s", algorithms)
 	}
 	return keys, nil
 }

@@ -77,7 +77,7 @@ func (s *session) wanted(dir string) bool {
 func (s *session) file(name string, info os.FileInfo) {
 	rules := s.w.opts.Rules
 	e := fileEntry(name, info, rules)
-	if e.Ignored == "" && rules.excludedAbove(name) == "" {
+	if (e.Ignored == "" || e.Path != "") && rules.excludedAbove(name) == "" {
 		s.w.pending.add(Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault})
 	}
 }

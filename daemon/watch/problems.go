@@ -13,7 +13,6 @@ const (
 	problemLookUp        = "lookup_failed"   // the sink does not say what it knows
 )
 
-
 func (w *Watcher) report(code, message string) {
 	w.problems.Report(codestory.Problem{Code: code, Message: message})
 }

@@ -208,7 +208,7 @@ func (s *session) walk(ctx context.Context, unreadable *unreadable, run func(*wa
 		switch {
 		case e.Err != nil:
 			unreadable.add(e)
-		case e.Ignored == "":
+		case e.Ignored == "" || e.Path != "":
 			batch = append(batch, Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault})
 			if len(batch) == foundBatch {
 				return flush()

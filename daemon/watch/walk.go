@@ -51,13 +51,19 @@ func (r Rules) excludedAbove(name string) (reason string) {
 	return ""
 }
 
-// Entry is what Walk finds. Exactly one of Path, Fault, Ignored and Err is set.
+// Excludes reports whether the file is left alone, itself or with a directory that it is in.
+func (r Rules) Excludes(path codestory.Path) bool {
+	return r.excluded(string(path), false) != "" || r.excludedAbove(string(path)) != ""
+}
+
+// Entry is what Walk finds. Exactly one of Path, Fault, Ignored and Err is set, but for a story's metadata.json that the
+// rules exclude: it has Path besides Ignored, since it is handed on to be read.
 type Entry struct {
 	// Name is relative to the output directory, with "/" between its elements, and in the bytes that the file system
 	// has, which need not be UTF-8. That of a directory ends with "/".
 	Name    string
 	Version codestory.Version    // of a file with Path or Fault
-	Path    codestory.Path       // a file to upload
+	Path    codestory.Path       // a file to upload, or to read
 	Fault   *codestory.PathError // a file to upload that has no key: a person has to rename it
 	Ignored string               // why the file, or the directory with all that is in it, is not uploaded
 	Err     error                // why the directory cannot be read, at all or any further
@@ -226,7 +232,10 @@ func fileEntry(name string, info os.FileInfo, rules Rules) Entry {
 		return Entry{Name: name, Ignored: fault.Reason}
 	}
 	if reason := rules.excluded(name, false); reason != "" {
-		return Entry{Name: name, Ignored: reason}
+		if !path.IsMetadata() {
+			path = ""
+		}
+		return Entry{Name: name, Version: versionOf(info), Path: path, Ignored: reason}
 	}
 	return Entry{Name: name, Version: versionOf(info), Path: path, Fault: fault}
 }

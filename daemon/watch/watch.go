@@ -19,7 +19,8 @@ import (
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// Change is a file that is to be uploaded, as the watcher found it.
+// Change is a file that is to be uploaded, as the watcher found it, or a metadata.json that the rules exclude, which is to
+// be read only.
 type Change struct {
 	Name    string         // relative to the output directory, in the bytes of the file system
 	Path    codestory.Path // the same; "" where Fault is set

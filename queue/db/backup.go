@@ -7,12 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/atomicfile"
+	"github.com/codestory/codestoryd/internal/disk"
 )
 
 const (
@@ -146,7 +148,7 @@ func (d *DB) compact() error {
 	if d.info.Size() < compactAbove || 2*used > d.info.Size() || used > compactMost {
 		return nil
 	}
-	if room, known := roomAt(d.path); known && room < used+used/4+compactSlack {
+	if room, known := disk.Room(filepath.Dir(d.path)); known && room < used+used/4+compactSlack {
 		return nil
 	}
 	copied := d.path + newSuffix

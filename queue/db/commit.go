@@ -12,6 +12,7 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/atomicfile"
+	"github.com/codestory/codestoryd/internal/disk"
 )
 
 // View runs fn in a read transaction.
@@ -203,7 +204,7 @@ func (d *DB) wrote() {
 	if !failing {
 		return
 	}
-	if room, known := roomAt(d.path); known && room < enoughRoom {
+	if room, known := disk.Room(filepath.Dir(d.path)); known && room < enoughRoom {
 		return
 	}
 	d.mu.Lock()

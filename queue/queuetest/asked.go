@@ -91,7 +91,7 @@ func ask(path string) error {
 			return err
 		}
 		say(acked, file)
-		if n%5 == 0 {
+		if n%2 == 0 {
 			if err := q.Backup(ctx); err != nil {
 				return err
 			}

@@ -114,7 +114,7 @@ func asJSON(stories []queue.Story) string {
 	for _, st := range stories {
 		st.FirstSeen = st.FirstSeen.UTC()
 		b, err := json.Marshal(st)
-		s += fmt.Sprintf("%s %s %v; ", st.ID, b, err)
+		s += fmt.Sprintf("%s %q %s %v; ", st.ID, st.Owner.Text(), b, err)
 	}
 	return s
 }

@@ -147,7 +147,13 @@ func (m *model) enqueue() error {
 }
 
 func (m *model) metadata() *codestory.Metadata {
-	md := &codestory.Metadata{Title: fmt.Sprint("title ", m.rng.IntN(3)), UserID: []string{"", "ann", "bob"}[m.rng.IntN(3)]}
+	md := &codestory.Metadata{Title: fmt.Sprint("title ", m.rng.IntN(3))}
+	switch n := m.rng.IntN(5); {
+	case n < 3:
+		md.Owner = codestory.OwnedBy([]string{"", "ann", "bob"}[n])
+	case n == 3:
+		md.Unowned = true
+	}
 	if m.rng.IntN(2) == 0 {
 		md.CreatedAt = time.Date(1990+m.rng.IntN(20), 1, 1, 0, 0, 0, m.rng.IntN(2), time.UTC)
 	}

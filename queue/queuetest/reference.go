@@ -84,6 +84,7 @@ func (r *reference) known(path string, v codestory.Version) bool {
 
 func (r *reference) enqueue(c queue.Change, now time.Time) {
 	if r.known(c.Path, c.Version) {
+		r.adopt(codestory.Path(c.Path).Story(), c.Metadata, now)
 		return
 	}
 	e := r.files[c.Path]
@@ -122,6 +123,7 @@ func place(since time.Time, path codestory.Path, size int64) time.Time {
 func (r *reference) found(path codestory.Path, s queue.Stored, m *codestory.Metadata, now time.Time) {
 	e := r.files[string(path)]
 	if e != nil && (e.state != codestory.Synced || r.here(e) != nil) {
+		r.adopt(path.Story(), m, now)
 		return
 	}
 	if e == nil {
@@ -158,7 +160,14 @@ func (r *reference) noteStory(id codestory.StoryID, m *codestory.Metadata, now t
 		r.stories[id] = s
 	}
 	if m != nil {
-		s.Metadata, s.Owned = *m, true
+		s.Metadata, s.Owner = *m, m.OwnerAfter(s.Owner)
+	}
+}
+
+// adopt is noteStory for metadata of a file that was known: it counts while nobody knows whose the story is.
+func (r *reference) adopt(id codestory.StoryID, m *codestory.Metadata, now time.Time) {
+	if s := r.stories[id]; s != nil && !s.Owner.Known() && m != nil {
+		r.noteStory(id, m, now)
 	}
 }
 
@@ -312,7 +321,7 @@ func (r *reference) stats() queue.Stats {
 func (r *reference) list(owner *string) []queue.Story {
 	var list []queue.Story
 	for _, s := range r.stories {
-		if owner == nil || s.Metadata.UserID == *owner {
+		if owner == nil || s.Owner.Is(*owner) {
 			list = append(list, *s)
 		}
 	}

@@ -1,7 +1,6 @@
 package rclone
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 var process struct {
 	once   sync.Once
 	logger atomic.Pointer[slog.Logger]
+	hiding atomic.Pointer[strings.Replacer] // of secrets in the log; nil hides nothing
 
 	config    sync.Once
 	configErr error
@@ -57,10 +57,14 @@ func (logHandler) Enabled(ctx context.Context, of slog.Level) bool {
 }
 
 func (logHandler) Handle(ctx context.Context, r slog.Record) error {
-	attrs := []slog.Attr{slog.String("message", strings.TrimSpace(r.Message))}
+	hide := func(text string) string { return text }
+	if hiding := process.hiding.Load(); hiding != nil {
+		hide = hiding.Replace
+	}
+	attrs := []slog.Attr{slog.String("message", hide(strings.TrimSpace(r.Message)))}
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "object" {
-			attrs = append(attrs, a)
+			attrs = append(attrs, slog.String(a.Key, hide(a.Value.String())))
 		}
 		return true
 	})
@@ -89,31 +93,9 @@ func loadConfigFile() error {
 	}
 	configfile.Install()
 	err := config.Data().Load()
-	path := config.GetConfigPath()
-	switch {
-	case err == nil || errors.Is(err, config.ErrorConfigFileNotFound):
-		config.LoadedData() // so that rclone takes it for loaded, which it notes without a lock
-		return nil
-	case encrypted(path) && os.Getenv("RCLONE_CONFIG_PASS") == "":
-		return fmt.Errorf("rclone's configuration %s is encrypted: set RCLONE_CONFIG_PASS to its password", path)
-	case encrypted(path):
-		return fmt.Errorf("rclone's configuration %s is encrypted: RCLONE_CONFIG_PASS is not its password: %w", path, err)
+	if err != nil && !errors.Is(err, config.ErrorConfigFileNotFound) {
+		return fmt.Errorf("reading rclone's configuration %s: %w", config.GetConfigPath(), err)
 	}
-	return fmt.Errorf("reading rclone's configuration: %w", err)
-}
-
-// encrypted reports whether the file is one that rclone encrypted: its first line that is no comment says so.
-func encrypted(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		if line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ";") {
-			return strings.HasPrefix(line, "RCLONE_ENCRYPT_V")
-		}
-	}
-	return false
+	config.LoadedData() // so that rclone takes it for loaded, which it notes without a lock
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -34,9 +35,10 @@ type Store struct {
 	remote   string // as rclone takes it: NAME:PATH
 	endpoint string // the same for people and for the index
 	limiter  *remote.Limiter
-	base     context.Context // carries rclone's settings
+	base     context.Context   // carries rclone's settings
+	hiding   *strings.Replacer // of secrets in rclone's messages
 
-	turn chan struct{} // holds one token: whoever has it may look at, and make, conn
+	turn chan struct{} // a lock that can be given up: sending locks conn, receiving unlocks it
 	conn *connection   // nil until the remote has answered
 
 	moves [64]sync.RWMutex // by the checksum of a key: what is opened is what was looked at, not what replaced it
@@ -50,12 +52,11 @@ var (
 	_ remote.Remover = (*Store)(nil)
 )
 
-// connection is a remote that has answered once. rclone connects anew by itself where a connection breaks.
+// connection is a remote that has answered once. If a connection breaks, rclone connects again by itself.
 type connection struct {
 	fs.Fs
-	checksum hash.Type  // what uploads are proved by; hash.None where they have to be read back
-	growing  bool       // files are seen while they grow
-	hashing  sync.Mutex // rclone's memory backend fills in a sum when it is first asked for it, unguarded
+	checksum hash.Type // proves uploads; hash.None if they have to be read back
+	growing  bool      // files are visible while they grow
 }
 
 // New makes a store of an rclone remote, NAME:PATH. Its error says in one line what to change. It reads the
@@ -64,26 +65,24 @@ func New(ctx context.Context, name string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	setUp(opts.Logger)
+	setUp(nil) // until it is known what its messages must not show
 	if err := loadConfig(); err != nil {
 		return nil, err
 	}
-	parsed, err := fspath.Parse(name)
-	if err != nil || parsed.Name == "" {
-		return nil, notARemote(name, err)
-	}
-	if err := known(name, 0); err != nil {
+	if err := configured(name); err != nil {
 		return nil, err
 	}
-	turn := make(chan struct{}, 1)
-	turn <- struct{}{}
-	return &Store{
-		remote: name, endpoint: endpoint(parsed), limiter: opts.Limiter, base: settings(), turn: turn,
-	}, nil
+	s := &Store{
+		remote: name, endpoint: endpoint(name), limiter: opts.Limiter, base: settings(), turn: make(chan struct{}, 1), hiding: hiding(name),
+	}
+	process.hiding.Store(s.hiding)
+	setUp(opts.Logger)
+	return s, nil
 }
 
 // endpoint names the remote. Parameters, as in NAME,url='…':PATH, may be secret, and may make it another remote.
-func endpoint(parsed fspath.Parsed) string {
+func endpoint(remote string) string {
+	parsed, _ := fspath.Parse(remote) // configured has parsed it
 	name := parsed.Name
 	if len(parsed.Config) > 0 {
 		digest := sha256.Sum256([]byte(parsed.ConfigString))
@@ -92,42 +91,27 @@ func endpoint(parsed fspath.Parsed) string {
 	return name + ":" + strings.TrimSuffix(parsed.Path, "/")
 }
 
-// notARemote is the error for a name that cannot be one, because of err or because it is a path.
-func notARemote(name string, err error) error {
-	if err == nil {
-		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH", name)
-	}
-	return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", name, err)
-}
-
-// known returns nil where rclone has the remote, and those that it stands for, and a backend for each.
-func known(name string, depth int) error {
+// configured returns nil if rclone has a remote of that name and this program the backend for it. If that stands for
+// another remote, the first connection tells whether there is such a one.
+func configured(name string) error {
 	parsed, err := fspath.Parse(name)
+	if err == nil && parsed.Name == "" {
+		err = errors.New("it is a path")
+	}
 	if err != nil {
-		return notARemote(name, err)
+		return fmt.Errorf("%q is no rclone remote, which is written NAME:PATH: %w", Redacted(name), err)
 	}
-	section := parsed.Name
-	if section == "" {
-		return nil // a path of this machine
+	_, _, _, _, err = fs.ParseRemote(name)
+	if errors.Is(err, fs.ErrorNotFoundInConfigFile) {
+		return fmt.Errorf("rclone has no remote of the name %s: add it to %s with rclone config", parsed.Name, config.GetConfigPath())
 	}
-	info, _, _, params, err := fs.ParseRemote(name)
-	switch {
-	case errors.Is(err, fs.ErrorNotFoundInConfigFile):
-		return fmt.Errorf("rclone has no remote of the name %s: add it to %s with rclone config", section, config.GetConfigPath())
-	case err != nil:
+	if err != nil {
 		instead := ""
-		if kind, _ := fs.ConfigFileGet(section, "type"); kind == "s3" {
+		if kind, _ := fs.ConfigFileGet(parsed.Name, "type"); kind == "s3" {
 			instead = "use --remote s3 for it, or "
 		}
-		return fmt.Errorf("the remote %s is of a type that this program has no backend for: %sbuild it with -tags rclone_all: %w",
-			section, instead, err)
-	}
-	const deepest = 8 // a remote that stands for itself is told of by rclone, when it connects
-	inner, ok := fs.ConfigMap(info.Prefix, info.Options, section, params).Get("remote")
-	if ok && inner != "" && depth < deepest {
-		if err := known(inner, depth+1); err != nil {
-			return fmt.Errorf("%s stands for %s: %w", section, inner, err)
-		}
+		return fmt.Errorf("this program has no backend for the remote %s: %sbuild it with -tags rclone_all: %w",
+			parsed.Name, instead, err)
 	}
 	return nil
 }
@@ -135,13 +119,13 @@ func known(name string, depth int) error {
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return remote.Info{Kind: "rclone", Endpoint: s.endpoint} }
 
-func (s *Store) classify(err error) error { return classify(s.endpoint, err) }
+func (s *Store) classify(err error) error { return classify(s.endpoint, s.hide(err)) }
 
 // connect returns the remote, connecting where that has not been done.
 func (s *Store) connect(ctx context.Context) (*connection, error) {
 	select {
-	case <-s.turn:
-		defer func() { s.turn <- struct{}{} }()
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -171,7 +155,7 @@ func (s *Store) connect(ctx context.Context) (*connection, error) {
 // classes do not know is most often a remote that was never set up to its end, which only rclone's own words tell.
 func (s *Store) refused(err error) error {
 	if errors.Is(err, fs.ErrorIsFile) {
-		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", err)
+		return codestory.Pause(codestory.RemoteMissing, s.endpoint+" is a file: name a folder", s.hide(err))
 	}
 	err = s.classify(err)
 	if e, ok := errors.AsType[*codestory.Error](err); ok && e.Class == codestory.ClassPause {
@@ -284,13 +268,11 @@ func (s *Store) find(ctx context.Context, c *connection, key string) (fs.Object,
 	}
 	ctx = fs.CopyConfig(ctx, s.base)
 	file, err := c.NewObject(ctx, name)
-	switch {
-	case err == nil && !file.Storable(): // a symlink, a pipe
+	if err != nil {
+		return nil, remote.Object{}, s.missing(c.explain(ctx, name, err))
+	}
+	if !file.Storable() { // a symlink, a pipe
 		return nil, remote.Object{}, notFound(fs.ErrorNotAFile)
-	case err != nil && c.throughFile(ctx, name, err):
-		return nil, remote.Object{}, notFound(err)
-	case err != nil:
-		return nil, remote.Object{}, s.missing(err)
 	}
 	object, err := c.describe(ctx, key, file)
 	return file, object, s.classify(err)
@@ -304,19 +286,18 @@ func (s *Store) missing(err error) error {
 	return s.classify(err)
 }
 
-// throughFile reports whether err comes of a name that leads through a file. Each kind of server has words of its own
-// for that: none that the classes know, or that it is forbidden.
-func (c *connection) throughFile(ctx context.Context, name string, err error) bool {
-	known, ok := errors.AsType[*codestory.Error](classify("", err))
-	if absent(err) || ok && known.State != codestory.RemoteDenied {
-		return false
+// explain returns err, and ENOTDIR with it if the name leads through a file. Servers have words of their own for that, or
+// call it forbidden, which would pause all uploads.
+func (c *connection) explain(ctx context.Context, name string, err error) error {
+	if e, ok := errors.AsType[*codestory.Error](classify("", err)); absent(err) || ok && e.State != codestory.RemoteDenied {
+		return err
 	}
-	for parent := path.Dir(name); parent != "." && ctx.Err() == nil; parent = path.Dir(parent) {
-		if file, err := c.NewObject(ctx, parent); err == nil && file.Storable() {
-			return true
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		if file, lookErr := c.NewObject(ctx, parent); lookErr == nil && file.Storable() {
+			return fmt.Errorf("%w: %w", syscall.ENOTDIR, err)
 		}
 	}
-	return false
+	return err
 }
 
 // describe says what rclone knows of an object at little cost.
@@ -333,12 +314,8 @@ func (c *connection) describe(ctx context.Context, key string, file fs.Object) (
 	return object, err
 }
 
-// sum is the backend's checksum of the object, "" where it has none of this one.
+// sum is the backend's checksum of the object, "" if it has none of this one.
 func (c *connection) sum(ctx context.Context, file fs.Object) (string, error) {
-	if !c.Features().SlowHash {
-		c.hashing.Lock()
-		defer c.hashing.Unlock()
-	}
 	sum, err := file.Hash(ctx, c.checksum)
 	if errors.Is(err, hash.ErrUnsupported) {
 		return "", nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"syscall"
 	"time"
 
 	"github.com/rclone/rclone/fs"
@@ -25,7 +24,7 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	defer body.Close()
 	object, err := s.put(ctx, key, body, src.Size(), opts)
 	if err != nil {
-		return remote.Object{}, fmt.Errorf("storing %s: %w", key, failure(ctx, s.endpoint, body, err))
+		return remote.Object{}, fmt.Errorf("storing %s: %w", key, s.hide(failure(ctx, s.endpoint, body, err)))
 	}
 	object.MD5 = body.Sum()
 	return object, nil
@@ -48,10 +47,7 @@ func (s *Store) put(ctx context.Context, key string, body *remote.Body, size int
 		file, err = s.send(ctx, c, name, body, size, opts)
 	}
 	if err != nil {
-		if body.Complete() && c.throughFile(ctx, name, err) {
-			err = fmt.Errorf("%w: %w", syscall.ENOTDIR, err) // the word that the classes know
-		}
-		return remote.Object{}, err
+		return remote.Object{}, c.explain(ctx, name, err)
 	}
 	return c.describe(ctx, key, file)
 }
@@ -107,41 +103,30 @@ func (s *Store) send(ctx context.Context, c *connection, place string, body *rem
 	return file, c.prove(ctx, file, body, size, digest)
 }
 
-// prove holds what the backend says of the object against what was sent.
-func (c *connection) prove(ctx context.Context, file fs.Object, body *remote.Body, size int64, digest *hash.MultiHasher) error {
+// prove compares what the backend says of the object with what was sent. If it has no checksum, the object is read back.
+func (c *connection) prove(ctx context.Context, file fs.Object, body *remote.Body, size int64, digest *hash.MultiHasher) (err error) {
 	if !body.Complete() {
 		return errIncomplete
 	}
 	if file.Size() >= 0 && file.Size() != size {
 		return fmt.Errorf("%w: %d bytes instead of %d", errDiffers, file.Size(), size)
 	}
+	want, got := body.Sum(), ""
 	if c.checksum != hash.None {
-		want := body.Sum()
-		if c.checksum != hash.MD5 {
-			var err error
-			if want, err = digest.SumString(c.checksum, false); err != nil {
-				return err
-			}
-		}
-		got, err := c.sum(ctx, file)
-		if err != nil {
+		if got, err = c.sum(ctx, file); err != nil {
 			return err
 		}
-		if got != "" && got != want {
-			return fmt.Errorf("%w: %v %s instead of %s", errDiffers, c.checksum, got, want)
-		}
-		if got != "" {
-			return nil
-		}
 	}
-	got, err := readBack(ctx, file)
-	if err != nil {
-		return err
+	switch {
+	case got == "":
+		got, err = readBack(ctx, file)
+	case c.checksum != hash.MD5:
+		want, err = digest.SumString(c.checksum, false)
 	}
-	if got != body.Sum() {
-		return fmt.Errorf("%w: read back, their MD5 is %s instead of %s", errDiffers, got, body.Sum())
+	if err == nil && got != want {
+		err = fmt.Errorf("%w: their checksum is %s instead of %s", errDiffers, got, want)
 	}
-	return nil
+	return err
 }
 
 // readBack is the MD5 of what the store gives out.
@@ -166,4 +151,27 @@ func (c *connection) discard(ctx context.Context, place string) {
 	if file, err := c.NewObject(ctx, place); err == nil {
 		_ = file.Remove(ctx)
 	}
+}
+
+// stream is a remote.Body on its way into rclone, which does not always look at the context by itself.
+type stream struct {
+	ctx     context.Context
+	body    *remote.Body
+	limiter *remote.Limiter
+	digest  *hash.MultiHasher // of what was read, of a kind other than MD5
+}
+
+// Read implements io.Reader. The last byte does not leave once ctx has ended.
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.body.Read(p[:min(len(p), s.limiter.Chunk())])
+	if err != nil {
+		return 0, err
+	}
+	if err := s.limiter.Wait(s.ctx, n); err != nil {
+		return 0, err
+	}
+	if s.digest != nil {
+		s.digest.Write(p[:n]) // a hash does not fail
+	}
+	return n, nil
 }

@@ -36,12 +36,20 @@ func TestNewSaysWhatToChange(t *testing.T) {
 		"odd:path":              "-tags rclone_all",
 		":no-such-backend:path": "-tags rclone_all",
 		"bucket:path":           "use --remote s3",
-		"lost:path":             "lost stands for nowhere:path: rclone has no remote of the name nowhere",
 	} {
 		store, err := New(t.Context(), name, Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, %v, want one line with %q", name, store, err, want)
 		}
+	}
+}
+
+// TestRemoteOfNothing: that a remote stands for one that is not there is told when it is asked.
+func TestRemoteOfNothing(t *testing.T) {
+	t.Parallel()
+	err := newStore(t, "lost:path").Check(t.Context())
+	if e, ok := errors.AsType[*codestory.Error](err); !ok || e.State != codestory.RemoteMissing || !strings.Contains(e.Hint, "rclone config") {
+		t.Errorf("check: %v, want it missing, and what to do", err)
 	}
 }
 
@@ -96,11 +104,11 @@ func TestConfiguration(t *testing.T) {
 	}{
 		"encrypted, no password": {
 			[]string{"CODESTORYD_TEST_ENCRYPT=" + path, "RCLONE_CONFIG=" + path, "RCLONE_CONFIG_PASS="},
-			"rclone's configuration " + path + " is encrypted: set RCLONE_CONFIG_PASS to its password",
+			"reading rclone's configuration " + path + ": unable to decrypt configuration and not allowed to ask for password - set RCLONE_CONFIG_PASS",
 		},
 		"encrypted, wrong password": {
 			[]string{"CODESTORYD_TEST_ENCRYPT=" + path + "2", "RCLONE_CONFIG=" + path + "2", "RCLONE_CONFIG_PASS=wrong"},
-			"RCLONE_CONFIG_PASS is not its password",
+			"reading rclone's configuration " + path + "2: using RCLONE_CONFIG_PASS env password, unable to decrypt configuration",
 		},
 		"encrypted, right password": {
 			[]string{"CODESTORYD_TEST_ENCRYPT=" + path + "3", "RCLONE_CONFIG=" + path + "3", "RCLONE_CONFIG_PASS=correct horse"},
@@ -111,7 +119,7 @@ func TestConfiguration(t *testing.T) {
 			"rclone has no remote of the name mem: add it to " + path + "4 with rclone config",
 		},
 		"absent, in the environment": {[]string{"RCLONE_CONFIG=" + path + "4", "RCLONE_CONFIG_MEM_TYPE=memory"}, "<nil>"},
-		"unreadable":                 {[]string{"RCLONE_CONFIG=" + dir}, "reading rclone's configuration: "},
+		"unreadable":                 {[]string{"RCLONE_CONFIG=" + dir}, "reading rclone's configuration " + dir + ": "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

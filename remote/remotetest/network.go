@@ -2,34 +2,47 @@ package remotetest
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
-
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
+	"time"
 )
 
-// Network is a way to a server that can be made a bad one: a toxiproxy.
+// Network is a way to a server that can be made a bad one: a proxy of TCP connections.
 type Network struct {
 	URL string
 
-	proxy  *toxiproxy.Proxy
-	mu     sync.Mutex
-	faults []string
+	address, target string
+	mu              sync.Mutex // guards what follows
+	listener        net.Listener
+	conns           map[*net.TCPConn]struct{} // both ends of each way; nil while none are taken
+	faults          [2]Fault
+	changed         chan struct{} // closed when a fault is made or mended
+	copies          sync.WaitGroup
 }
 
-// The faults that tests make, by toxiproxy's names for them.
+// Fault is what is wrong with one direction of a network. The zero value is nothing.
+type Fault struct {
+	Latency   time.Duration // each piece comes so much later
+	Jitter    time.Duration // and at most this besides
+	SlowClose time.Duration // so does the end
+	Rate      int           // bytes a second; 0 for no limit
+	BlackHole bool          // what is sent disappears
+	Reset     bool          // the connections are reset as soon as something is sent
+	CutAfter  int64         // so are they after so many bytes; 0 is never
+}
+
+// Direction is from or to the server.
+type Direction int
+
+// The directions.
 const (
-	Latency    = "latency"    // {"latency": MILLISECONDS}
-	SlowClose  = "slow_close" // {"delay": MILLISECONDS}
-	Reset      = "reset_peer" // {"timeout": MILLISECONDS}
-	BlackHole  = "timeout"    // {"timeout": 0}: what is sent disappears
-	Bandwidth  = "bandwidth"  // {"rate": KB_PER_SECOND}
-	toServer   = "upstream"
-	fromServer = "downstream"
+	ToServer Direction = iota
+	FromServer
 )
 
 // NewNetwork makes a way to the server at target, a URL without a path. It ends with the test.
@@ -39,42 +52,182 @@ func NewNetwork(t testing.TB, target string) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	n := &Network{proxy: toxiproxy.NewProxy(server, t.Name(), "127.0.0.1:0", to.Host)}
-	if err := n.proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.proxy.Stop)
-	n.URL = "http://" + n.proxy.Listen
+	n := &Network{address: "127.0.0.1:0", target: to.Host, changed: make(chan struct{})}
+	n.Start(t)
+	t.Cleanup(n.Stop)
+	n.URL = "http://" + n.address
 	return n
 }
 
-// Break makes a fault, in the direction "upstream" or "downstream", that lasts until Mend.
-func (n *Network) Break(t testing.TB, fault, direction string, attributes map[string]any) {
+// Start takes connections.
+func (n *Network) Start(t testing.TB) {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"type": fault, "stream": direction, "attributes": attributes})
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", n.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	toxic, err := n.proxy.Toxics.AddToxicJson(strings.NewReader(string(text)))
-	if err != nil {
-		t.Errorf("breaking the network: %v", err)
-		return
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.faults = append(n.faults, toxic.Name)
+	n.listener, n.address, n.conns = listener, listener.Addr().String(), map[*net.TCPConn]struct{}{}
+	n.copies.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			n.copies.Go(func() { n.connect(client.(*net.TCPConn)) })
+		}
+	})
 }
 
+// Stop takes no connections any more, and closes those that there are.
+func (n *Network) Stop() {
+	n.mu.Lock()
+	n.listener.Close()
+	for conn := range n.conns {
+		conn.Close()
+	}
+	n.conns = nil
+	n.mu.Unlock()
+	n.set(func() { n.faults = [2]Fault{} })
+	n.copies.Wait()
+}
+
+// Break makes a fault in the direction, instead of one that it has, for the connections that are open too. It lasts until
+// Mend.
+func (n *Network) Break(d Direction, f Fault) { n.set(func() { n.faults[d] = f }) }
+
 // Mend takes all faults away.
-func (n *Network) Mend(t testing.TB) {
-	t.Helper()
+func (n *Network) Mend() { n.set(func() { n.faults = [2]Fault{} }) }
+
+func (n *Network) set(change func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, name := range n.faults {
-		if err := n.proxy.Toxics.RemoveToxic(context.Background(), name); err != nil {
-			t.Errorf("mending the network: %v", err)
+	change()
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// fault is that of the direction, and a channel that is closed when it is another.
+func (n *Network) fault(d Direction) (Fault, <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.faults[d], n.changed
+}
+
+// connect joins the client to the server until both have ended.
+func (n *Network) connect(client *net.TCPConn) {
+	defer n.close(client)
+	conn, err := net.Dial("tcp", n.target)
+	if err != nil {
+		return
+	}
+	server := conn.(*net.TCPConn)
+	defer n.close(server)
+	if !n.open(client, server) {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { n.copy(server, client, ToServer) })
+	both.Go(func() { n.copy(client, server, FromServer) })
+	both.Wait()
+}
+
+// open reports whether connections are still taken.
+func (n *Network) open(conns ...*net.TCPConn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, conn := range conns {
+		if n.conns == nil {
+			return false
+		}
+		n.conns[conn] = struct{}{}
+	}
+	return true
+}
+
+func (n *Network) close(conn *net.TCPConn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.conns, conn)
+	conn.Close()
+}
+
+// errReset says that a fault reset the connections.
+var errReset = errors.New("reset by the test")
+
+// copy passes on what src sends, as well as the fault of the direction lets it.
+func (n *Network) copy(dst, src *net.TCPConn, d Direction) {
+	var passed int64
+	buffer := make([]byte, 1<<20) // what comes within a latency is one piece
+	for {
+		read, err := src.Read(buffer)
+		if sendErr := n.send(dst, buffer[:read], d, &passed); sendErr != nil {
+			reset(dst, src)
+			return
+		}
+		if err != nil {
+			fault, changed := n.fault(d)
+			wait(fault.SlowClose, changed)
+			if err == io.EOF {
+				dst.CloseWrite()
+			} else {
+				reset(dst, src)
+			}
+			return
 		}
 	}
-	n.faults = nil
+}
+
+// send passes on a piece. A fault that changes meanwhile counts for what is left of it.
+func (n *Network) send(dst *net.TCPConn, piece []byte, d Direction, passed *int64) error {
+	for late := false; len(piece) > 0; {
+		fault, changed := n.fault(d)
+		next := piece
+		switch {
+		case fault.Reset || fault.CutAfter > 0 && *passed >= fault.CutAfter:
+			return errReset
+		case fault.BlackHole:
+			return nil
+		case !late && fault.Latency > 0:
+			wait(fault.Latency+rand.N(fault.Jitter+1), changed)
+			late = true
+			continue
+		case fault.Rate > 0:
+			next = piece[:min(len(piece), max(fault.Rate/10, 1))]
+			if !wait(time.Duration(len(next))*time.Second/time.Duration(fault.Rate), changed) {
+				continue
+			}
+		}
+		if fault.CutAfter > 0 {
+			next = next[:min(int64(len(next)), fault.CutAfter-*passed)]
+		}
+		written, err := dst.Write(next)
+		*passed += int64(written)
+		if err != nil {
+			return err
+		}
+		piece = piece[written:]
+	}
+	return nil
+}
+
+// wait returns true after that time, false when the channel is closed before.
+func wait(d time.Duration, changed <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-changed:
+		return false
+	}
+}
+
+// reset closes both, with RST instead of FIN.
+func reset(conns ...*net.TCPConn) {
+	for _, conn := range conns {
+		conn.SetLinger(0)
+		conn.Close()
+	}
 }

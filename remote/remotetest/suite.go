@@ -60,7 +60,6 @@ func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options)
 		{"many keys are put at once", s.manyKeys},
 		{"versions of one key never mix", s.oneKey},
 		{"the store answers", s.check},
-		{"a reader is put whole", s.reader},
 		{"a download is whole", s.download},
 		{"a download goes on", s.resume},
 		{"exists", s.exists},

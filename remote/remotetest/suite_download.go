@@ -189,34 +189,3 @@ func (s suite) resume(t *testing.T, store remote.Store) {
 	}
 	finished(t, 0, []byte("newer"))
 }
-
-func (s suite) reader(t *testing.T, store remote.Store) {
-	data := Bytes(100_000)
-	opts := remote.PutOptions{ContentType: mp3}
-	for name, size := range map[string]int64{"known": 100_000, "unknown": -1} {
-		key := story + name + ".mp3"
-		object, err := remote.PutReader(t.Context(), store, key, iotest.HalfReader(bytes.NewReader(data)), size, opts)
-		if err != nil || object.Size != 100_000 {
-			t.Errorf("of %s length: %+v, %v", name, object, err)
-		}
-		holds(t, store, key, data)
-	}
-	for name, bad := range map[string]struct {
-		then error // what the reader ends with
-		size int64
-		want error
-	}{
-		"too short": {io.EOF, 100_001, io.ErrUnexpectedEOF},
-		"too long":  {io.EOF, 99_999, remote.ErrTooLarge},
-		"broken":    {errDisk, -1, errDisk},
-	} {
-		t.Run(name, func(t *testing.T) {
-			storesNothing(t, store, func(key string) {
-				r := io.MultiReader(bytes.NewReader(data), iotest.ErrReader(bad.then))
-				if _, err := remote.PutReader(t.Context(), store, key, r, bad.size, opts); !errors.Is(err, bad.want) {
-					t.Errorf("%v, want %q", err, bad.want)
-				}
-			})
-		})
-	}
-}

@@ -30,8 +30,8 @@ func TestNetwork(t *testing.T, opts NetworkOptions) {
 		"reset in a put":               s.resetInPut,
 		"reset in a part":              s.resetInPart,
 		"cut in Complete":              s.cutInComplete,
-		"black hole to the server":     func(t *testing.T) { s.blackHole(t, toServer) },
-		"black hole from the server":   func(t *testing.T) { s.blackHole(t, fromServer) },
+		"black hole to the server":     func(t *testing.T) { s.blackHole(t, ToServer) },
+		"black hole from the server":   func(t *testing.T) { s.blackHole(t, FromServer) },
 		"1 KiB per second to it":       s.slowPut,
 		"1 KiB per second from it":     s.slowOpen,
 		"nobody takes the connections": s.noServer,
@@ -60,16 +60,16 @@ func (s networkSuite) key(t *testing.T) string { return story + t.Name() + "/sto
 
 func (s networkSuite) latency(t *testing.T) {
 	store, network, _ := s.open(t, 0)
-	network.Break(t, Latency, toServer, map[string]any{"latency": 100, "jitter": 50})
-	network.Break(t, Latency, fromServer, map[string]any{"latency": 100, "jitter": 50})
+	network.Break(ToServer, Fault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
+	network.Break(FromServer, Fault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
 	mustPut(t, store, s.key(t), Bytes(large))
 	holds(t, store, s.key(t), Bytes(large))
 }
 
 func (s networkSuite) slowClose(t *testing.T) {
 	store, network, _ := s.open(t, 0)
-	network.Break(t, SlowClose, toServer, map[string]any{"delay": 500})
-	network.Break(t, SlowClose, fromServer, map[string]any{"delay": 500})
+	network.Break(ToServer, Fault{SlowClose: 500 * time.Millisecond})
+	network.Break(FromServer, Fault{SlowClose: 500 * time.Millisecond})
 	for _, size := range []int{0, 1000, large} {
 		mustPut(t, store, s.key(t), Bytes(size))
 		holds(t, store, s.key(t), Bytes(size))
@@ -91,10 +91,10 @@ func (s networkSuite) resetInPut(t *testing.T) {
 	store, network, _ := s.open(t, 0)
 	mustPut(t, store, s.key(t), []byte("the old version"))
 	data := Bytes(4 << 20)
-	src := NewSource(data).OnReach(2<<20, func() { network.Break(t, Reset, toServer, map[string]any{"timeout": 0}) })
+	src := NewSource(data).OnReach(2<<20, func() { network.Break(ToServer, Fault{Reset: true}) })
 	_, err := put(t, store, s.key(t), src, remote.PutOptions{ContentType: mp3})
 	failsFor(t, err)
-	network.Mend(t)
+	network.Mend()
 	holds(t, store, s.key(t), []byte("the old version"))
 	mustPut(t, store, s.key(t), data)
 	holds(t, store, s.key(t), data)
@@ -104,11 +104,11 @@ func (s networkSuite) resetInPart(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
 	data, l := Bytes(int(5*s.PartSize)), &memoryLedger{}
 	src := NewSource(data).OnReach(4*s.PartSize+s.PartSize/2, func() {
-		network.Break(t, Reset, toServer, map[string]any{"timeout": 0})
+		network.Break(ToServer, Fault{Reset: true})
 	})
 	_, err := put(t, store, s.key(t), src, remote.PutOptions{ContentType: mp3, Ledger: l})
 	failsFor(t, err)
-	network.Mend(t)
+	network.Mend()
 	if object, err := store.Stat(t.Context(), s.key(t)); !errors.Is(err, codestory.ErrNotFound) {
 		t.Errorf("after the reset: %+v, %v, want no object", object, err)
 	}
@@ -128,14 +128,14 @@ func (s networkSuite) cutInComplete(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
 	proxy.Before(func(_ http.ResponseWriter, r *http.Request) (answered bool) {
 		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") {
-			network.Break(t, Reset, fromServer, map[string]any{"timeout": 0})
+			network.Break(FromServer, Fault{Reset: true})
 		}
 		return false
 	})
 	data, l := Bytes(int(2*s.PartSize)), &memoryLedger{}
 	_, err := put(t, store, s.key(t), NewSource(data), remote.PutOptions{ContentType: mp3, Ledger: l})
 	failsFor(t, err)
-	network.Mend(t)
+	network.Mend()
 	object, err := put(t, store, s.key(t), NewSource(data), remote.PutOptions{ContentType: mp3, Ledger: l})
 	if err != nil {
 		t.Fatal(err)
@@ -153,18 +153,18 @@ func (s networkSuite) cutInComplete(t *testing.T) {
 	holds(t, store, s.key(t), data)
 }
 
-func (s networkSuite) blackHole(t *testing.T, direction string) {
+func (s networkSuite) blackHole(t *testing.T, direction Direction) {
 	store, network, _ := s.open(t, impatient)
 	mustPut(t, store, s.key(t), []byte("the old version"))
 	for name, data := range map[string][]byte{"small": Bytes(1000), "in parts": Bytes(int(2 * s.PartSize))} {
-		network.Break(t, BlackHole, direction, map[string]any{"timeout": 0})
+		network.Break(direction, Fault{BlackHole: true})
 		start := time.Now()
 		_, err := put(t, store, s.key(t), NewSource(data), remote.PutOptions{ContentType: mp3, Ledger: &memoryLedger{}})
 		failsFor(t, err)
 		if took := time.Since(start); took < impatient/2 || took > 10*impatient {
 			t.Errorf("a put of what is %s ended after %v", name, took)
 		}
-		network.Mend(t)
+		network.Mend()
 		mustPut(t, store, s.key(t), data)
 		holds(t, store, s.key(t), data)
 	}
@@ -172,13 +172,13 @@ func (s networkSuite) blackHole(t *testing.T, direction string) {
 
 func (s networkSuite) slowPut(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
-	network.Break(t, Bandwidth, toServer, map[string]any{"rate": 1})
+	network.Break(ToServer, Fault{Rate: 1 << 10})
 	start, data := time.Now(), Bytes(8<<10)
 	mustPut(t, store, s.key(t), data)
 	if took, n := time.Since(start), len(proxy.Requests()); took < 7*time.Second || n != 1 {
 		t.Errorf("it took %v and %d requests", took, n)
 	}
-	network.Mend(t)
+	network.Mend()
 	holds(t, store, s.key(t), data)
 }
 
@@ -187,7 +187,7 @@ func (s networkSuite) slowOpen(t *testing.T) {
 	store, network, _ := s.open(t, impatient)
 	data := Bytes(8 << 10)
 	mustPut(t, store, s.key(t), data)
-	network.Break(t, Bandwidth, fromServer, map[string]any{"rate": 1})
+	network.Break(FromServer, Fault{Rate: 1 << 10})
 	start := time.Now()
 	body, _, err := store.Open(t.Context(), s.key(t), 0, -1)
 	if err != nil {
@@ -205,14 +205,12 @@ func (s networkSuite) slowOpen(t *testing.T) {
 
 func (s networkSuite) noServer(t *testing.T) {
 	store, network, _ := s.open(t, 0)
-	network.proxy.Stop()
+	network.Stop()
 	_, err := put(t, store, s.key(t), NewSource(Bytes(1000)), remote.PutOptions{ContentType: mp3})
 	if e, ok := errors.AsType[*codestory.Error](err); !ok || e.State != codestory.RemoteUnavailable {
 		t.Errorf("put: %v, want that the store is unavailable", err)
 	}
-	if err := network.proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
+	network.Start(t)
 	mustPut(t, store, s.key(t), Bytes(1000))
 }
 

@@ -214,7 +214,7 @@ func parseEndpoint(setting, endpoint string) (*url.URL, error) {
 		fault = "has a query or fragment: leave it out"
 	}
 	if fault != "" {
-		return nil, fmt.Errorf("%s %q %s; an example: http://127.0.0.1:9000", setting, endpoint, fault)
+		return nil, fmt.Errorf("%s %s; an example: http://127.0.0.1:9000", setting, fault) // what it holds may be a secret
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }

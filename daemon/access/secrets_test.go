@@ -15,21 +15,29 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/access"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// running is an open Access whose Run is under way, in a bubble of synctest.
-func running(t *testing.T, dir string) *access.Access {
-	t.Helper()
-	return runningWith(t, dir, slog.New(slog.DiscardHandler))
+// env is an open Access whose Run is under way, in a bubble of synctest.
+type env struct {
+	*access.Access
+	problems *problem.Set
+	log      *bytes.Buffer // to be read once the bubble rests
 }
 
-func runningWith(t *testing.T, dir string, log *slog.Logger) *access.Access {
+func newEnv(t *testing.T, dir string) env {
 	t.Helper()
-	a := open(t, dir)
+	e := env{log: &bytes.Buffer{}}
+	log := slog.New(slog.NewTextHandler(e.log, nil))
+	e.problems = problem.NewSet(log)
+	var err error
+	if e.Access, err = access.Open(dir, e.problems); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
-		if err := a.Run(ctx, log); err != nil {
+		if err := e.Run(ctx, log); err != nil {
 			t.Error(err)
 		}
 	})
@@ -37,13 +45,18 @@ func runningWith(t *testing.T, dir string, log *slog.Logger) *access.Access {
 		stop()
 		done.Wait()
 	})
-	return a
+	return e
 }
 
-func problemCodes(a *access.Access) string {
+// codes are those of the problems, each with the names of the files that it is about.
+func (e env) codes() string {
 	var codes []string
-	for _, p := range a.Problems() {
-		codes = append(codes, p.Code)
+	for _, p := range e.problems.List() {
+		text := p.Code
+		for _, file := range p.Details {
+			text += ":" + filepath.Base(file)
+		}
+		codes = append(codes, text)
 	}
 	return strings.Join(codes, " ")
 }
@@ -53,11 +66,11 @@ func TestSecretsAreReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		a := running(t, dir)
-		link, play := string(a.LinkKey()), a.PlayKey("a")
+		a := newEnv(t, dir)
+		link, play := string(a.LinkKey()), a.PlayKey("a", codestory.OwnedBy("ada"))
 		token, _ := access.OwnerToken(dir)
 		time.Sleep(5 * time.Second)
-		if string(a.LinkKey()) != link || a.PlayKey("a") != play {
+		if string(a.LinkKey()) != link || a.PlayKey("a", codestory.OwnedBy("ada")) != play {
 			t.Error("keys change by themselves")
 		}
 
@@ -65,7 +78,7 @@ func TestSecretsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if string(a.LinkKey()) == link || a.PlayKey("a") == play {
+		if string(a.LinkKey()) == link || a.PlayKey("a", codestory.OwnedBy("ada")) == play {
 			t.Error("the keys of a file that was removed are still in force")
 		}
 		if b := open(t, dir); string(b.LinkKey()) != string(a.LinkKey()) {
@@ -91,8 +104,8 @@ func TestSecretsAreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, ok := a.Identify(t.Context(), strings.TrimSpace(own)); !ok || problemCodes(a) != "secret_unreadable" {
-			t.Errorf("half a token: lets in %t, problems %q", ok, problemCodes(a))
+		if _, ok := a.Identify(t.Context(), strings.TrimSpace(own)); !ok || a.codes() != "secret_unreadable" {
+			t.Errorf("half a token: lets in %t, problems %q", ok, a.codes())
 		}
 		if _, ok := a.Identify(t.Context(), "half"); ok {
 			t.Error("half a token lets in")
@@ -102,8 +115,8 @@ func TestSecretsAreReplaced(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		fresh, err := access.OwnerToken(dir)
-		if _, ok := a.Identify(t.Context(), fresh); !ok || err != nil || problemCodes(a) != "" {
-			t.Errorf("a fresh token: lets in %t, %v, problems %q", ok, err, problemCodes(a))
+		if _, ok := a.Identify(t.Context(), fresh); !ok || err != nil || a.codes() != "" {
+			t.Errorf("a fresh token: lets in %t, %v, problems %q", ok, err, a.codes())
 		}
 	})
 }
@@ -128,21 +141,20 @@ func TestOpenFilesAreClosedAndSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var logged bytes.Buffer
-		a := runningWith(t, dir, slog.New(slog.NewTextHandler(&logged, nil)))
+		a := newEnv(t, dir)
 		for _, name := range []string{"token", "link.key", "tokens.json"} {
 			if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s: %v, %v", name, info.Mode(), err)
 			}
 		}
-		if got := problemCodes(a); got != "secret_was_readable secret_was_readable" {
+		if got := a.codes(); got != "secret_was_readable:token:link.key" {
 			t.Errorf("problems: %q", got)
 		}
 		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if got := problemCodes(a); got != "secret_was_readable" {
+		if got := a.codes(); got != "secret_was_readable:link.key" {
 			t.Errorf("after one was replaced: %q", got)
 		}
 		if err := os.Chmod(filepath.Join(dir, "token"), 0o644); err != nil {
@@ -153,24 +165,93 @@ func TestOpenFilesAreClosedAndSaid(t *testing.T) {
 			t.Errorf("opened while it is in use: %v, %v", info.Mode(), err)
 		}
 		synctest.Wait()
-		if n := strings.Count(logged.String(), "could read "+filepath.Join(dir, "token")); n != 2 { // at the start, and now
-			t.Errorf("logged %d times:\n%s", n, &logged)
+		if n := strings.Count(a.log.String(), "could read "+filepath.Join(dir, "token")); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, a.log)
 		}
-		if got := problemCodes(a); got != "secret_was_readable secret_was_readable" {
+		if got := a.codes(); got != "secret_was_readable:token:link.key" {
 			t.Errorf("with one that was opened while it is in use: %q", got)
 		}
-		if err := os.Remove(filepath.Join(dir, "token")); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"token", "link.key"} {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(2 * time.Second)
-		if err := os.Chmod(dir, 0o777); err != nil {
+		if got := a.codes(); got != "" {
+			t.Errorf("after both were replaced: %q", got)
+		}
+	})
+}
+
+// What others could write to is closed to them, at the start and while it runs, and that is told.
+func TestDataDirectoryIsClosed(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such rights")
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	store := filepath.Join(dir, "store")
+	database := filepath.Join(dir, "codestoryd.db")
+	want := func(path string, mode os.FileMode) {
+		t.Helper()
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v, want %v", path, info.Mode(), err, mode)
+		}
+	}
+	for _, err := range []error{os.MkdirAll(store, 0o700), os.WriteFile(database, nil, 0o600),
+		os.Chmod(store, 0o777), os.Chmod(database, 0o666), os.Chmod(dir, 0o775)} {
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got := problemCodes(a); got != "secret_was_readable data_dir_open" {
-			t.Errorf("with a directory that is open to all: %q", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := newEnv(t, dir)
+		want(dir, 0o755)
+		want(store, 0o700)
+		want(database, 0o600)
+		if got := a.codes(); got != "data_dir_was_open:data:codestoryd.db:store" {
+			t.Errorf("problems: %q", got)
 		}
-		if err := os.Chmod(dir, 0o700); err != nil {
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a := newEnv(t, dir)
+		if got := a.codes(); got != "" {
+			t.Errorf("at the next start: %q", got)
+		}
+		for path, mode := range map[string]os.FileMode{dir: 0o777, filepath.Dir(dir): 0o777} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(61 * time.Second)
+		want(dir, 0o755)
+		if got := a.codes(); got != "data_dir_open:"+filepath.Base(filepath.Dir(dir))+" data_dir_was_open:data" {
+			t.Errorf("opened while it runs: %q", got)
+		}
+		if err := os.Chmod(filepath.Dir(dir), 0o777|os.ModeSticky); err != nil { // as /tmp
 			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := a.codes(); got != "data_dir_was_open:data" {
+			t.Errorf("after the folder above was closed: %q", got)
+		}
+	})
+}
+
+// A directory that is shared on purpose is not ours to close, even where it could be.
+func TestStickyDataDirectoryIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such rights")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := newEnv(t, dir)
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o777 || a.codes() != "data_dir_open:"+filepath.Base(dir) {
+			t.Errorf("mode %v, %v, problems %q", info.Mode(), err, a.codes())
 		}
 	})
 }
@@ -180,7 +261,7 @@ func TestLastUseIsWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		a := running(t, dir)
+		a := newEnv(t, dir)
 		secret, err := a.AddToken(codestory.Token{Name: "phone", Scope: codestory.ScopePlay})
 		if err != nil {
 			t.Fatal(err)

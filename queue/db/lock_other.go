@@ -17,6 +17,3 @@ func unlock(*os.File) error { return nil }
 func renameOpen(f *os.File, from, to string) error {
 	return errors.Join(f.Close(), os.Rename(from, to))
 }
-
-// roomAt is not known here.
-func roomAt(string) (n int64, known bool) { return 0, false }

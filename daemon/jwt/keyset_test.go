@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
 // publisher is where keys are published, in memory.
@@ -45,6 +47,12 @@ func (p *publisher) publish(ids ...string) {
 	p.set, p.err = b, nil
 }
 
+func (p *publisher) answer(set string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set, p.err = []byte(set), nil
+}
+
 func (p *publisher) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,9 +73,9 @@ func (p *publisher) questions() int {
 	return p.asked
 }
 
-func newPublisher(t *testing.T) (*publisher, *keyring) {
+func newPublisher(t *testing.T) (*publisher, *keySet) {
 	t.Helper()
-	k, err := newKeyring("https://id.example", slog.New(slog.DiscardHandler))
+	k, err := newKeySet("https://id.example", problem.NewSet(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +84,7 @@ func newPublisher(t *testing.T) (*publisher, *keyring) {
 	return p, k
 }
 
-func finds(k *keyring, id string) bool {
+func finds(k *keySet, id string) bool {
 	found, err := k.find(context.Background(), id, jose.EdDSA)
 	return err == nil && len(found) == 1
 }
@@ -122,21 +130,52 @@ func TestKeysOutliveAServiceThatFails(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { k.run(ctx) })
 		synctest.Wait()
-		if len(k.problems()) != 1 || finds(k, "a") {
-			t.Errorf("before there are keys: %v", k.problems())
+		if len(k.problems.List()) != 1 || finds(k, "a") {
+			t.Errorf("before there are keys: %v", k.problems.List())
 		}
 		p.publish("a")
 		time.Sleep(runInterval + time.Second)
-		if len(k.problems()) != 0 || !finds(k, "a") {
-			t.Errorf("with keys: %v", k.problems())
+		if len(k.problems.List()) != 0 || !finds(k, "a") {
+			t.Errorf("with keys: %v", k.problems.List())
 		}
 		p.fail(errors.New("no route"))
 		time.Sleep(24 * time.Hour)
-		if len(k.problems()) != 1 || !finds(k, "a") {
-			t.Errorf("a day later: %v", k.problems())
+		if len(k.problems.List()) != 1 || !finds(k, "a") {
+			t.Errorf("a day later: %v", k.problems.List())
 		}
 		stop()
 		running.Wait()
+	})
+}
+
+// A service that publishes a set without keys has taken them back. What is no set says nothing about them.
+func TestEmptiedSetEndsTheKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, k := newPublisher(t)
+		p.publish("a")
+		if !finds(k, "a") {
+			t.Fatal("no key")
+		}
+		for _, unreadable := range []string{"", "{}", "[]", "null", `{"keys":null}`, `{"keys":{}}`, `{"error":"try later"}`} {
+			p.answer(unreadable)
+			time.Sleep(refreshAfter)
+			if !finds(k, "a") || len(k.problems.List()) != 1 {
+				t.Errorf("after %q: the key is in force %t, problems %v", unreadable, finds(k, "a"), k.problems.List())
+			}
+		}
+		for _, empty := range []string{`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"a"}]}`} {
+			p.publish("a")
+			time.Sleep(refreshAfter)
+			if !finds(k, "a") || len(k.problems.List()) != 0 {
+				t.Fatalf("published again: problems %v", k.problems.List())
+			}
+			p.answer(empty)
+			time.Sleep(refreshAfter)
+			if finds(k, "a") || len(k.problems.List()) != 1 {
+				t.Errorf("after %q: the key is in force %t, problems %v", empty, finds(k, "a"), k.problems.List())
+			}
+		}
 	})
 }
 
@@ -180,7 +219,7 @@ func TestKeysOfAFile(t *testing.T) {
 		}
 		p.publish("a")
 		write()
-		k, err := newKeyring(path, slog.New(slog.DiscardHandler))
+		k, err := newKeySet(path, problem.NewSet(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,14 +232,14 @@ func TestKeysOfAFile(t *testing.T) {
 		p.set = []byte("{")
 		write()
 		time.Sleep(time.Second)
-		if !finds(k, "b") || len(k.problems()) != 1 {
-			t.Errorf("half a file: %v", k.problems())
+		if !finds(k, "b") || len(k.problems.List()) != 1 {
+			t.Errorf("half a file: %v", k.problems.List())
 		}
 		p.publish("d")
 		write()
 		time.Sleep(time.Second)
-		if !finds(k, "d") || len(k.problems()) != 0 {
-			t.Errorf("the whole file: %v", k.problems())
+		if !finds(k, "d") || len(k.problems.List()) != 0 {
+			t.Errorf("the whole file: %v", k.problems.List())
 		}
 	})
 }

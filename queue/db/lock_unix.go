@@ -4,7 +4,6 @@ package db
 
 import (
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
@@ -16,12 +15,3 @@ func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_U
 
 // renameOpen renames a file that is open.
 func renameOpen(_ *os.File, from, to string) error { return os.Rename(from, to) }
-
-// roomAt is how many bytes may still be written to the disk that the file is on.
-func roomAt(path string) (n int64, known bool) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
-		return 0, false
-	}
-	return int64(s.Bavail) * int64(s.Bsize), true
-}
