@@ -29,7 +29,7 @@ func TestTwins(t *testing.T) {
 		w.write(decomposed, "two")
 		w.upload(time.Second)
 		for path, want := range map[codestory.Path]string{composed: "one", decomposed: "two"} {
-			if got, _ := store.object(path.Key()); got != want {
+			if got, _ := store.Content(path.Key()); got != want {
 				t.Errorf("%+q has %q, want %q", path, got, want)
 			}
 		}

@@ -12,6 +12,9 @@ import (
 // Whatever is done to the directories, events alone bring every file that is there in the end, as it is in the end:
 // no directory is forgotten, or known under a name that it no longer has.
 func TestEventsKeepUpWithChurn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	for range 4 {
 		seed := rand.Uint64()

@@ -167,6 +167,9 @@ func appendTo(t *testing.T, file, content string) {
 }
 
 func TestAThousandRewritesAreAFew(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	r := newRig(t)
 	r.start()
@@ -245,6 +248,9 @@ func (r *rig) seen(name string) {
 }
 
 func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	bubble(t, time.Second, func(r *rig, name string) {
 		var probes atomic.Int64

@@ -54,6 +54,9 @@ func TestHandlesNoticeWhatTakesADirectorysPlace(t *testing.T) {
 
 // However many directories are looked into, by however many at the same time, few stay open.
 func TestHandlesAreFew(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	tree := openTree(t)
 	const dirs = 3 * maxHandles

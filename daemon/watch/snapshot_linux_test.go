@@ -8,6 +8,9 @@ import (
 
 // However many files play, and however many players pause in the middle of them, few snapshots are in memory.
 func TestWriteRangeKeepsLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	content := make([]byte, 200*pieceSize)
 	tree, _ := playable(t, content)

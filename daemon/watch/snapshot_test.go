@@ -38,6 +38,9 @@ func steady(t *testing.T, tree *Tree) *File {
 
 // Whatever range is asked for, by however many, its bytes are those of the file.
 func TestWriteRange(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	content := make([]byte, 3<<20+12345)
 	rng := rand.NewChaCha8([32]byte{1})

@@ -54,6 +54,9 @@ func recovers(t *testing.T, path string, damaged []byte) (aside bool) {
 }
 
 func TestDamagedPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	size := used(t, sample)
@@ -96,6 +99,9 @@ func TestDamagedBit(t *testing.T) {
 
 // TestDamagedCut: a database that was cut short, at each of its pages and within some.
 func TestDamagedCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	size := used(t, sample)
@@ -139,6 +145,9 @@ func TestDamagedWhole(t *testing.T) {
 // times again while it rolls that back, and then never releases its lock. Nobody waits for that, and nothing more is
 // written.
 func TestDamagedFreelist(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	for n := range 8 {

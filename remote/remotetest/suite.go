@@ -62,13 +62,10 @@ func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options)
 		{"the store answers", s.check},
 		{"a download is whole", s.download},
 		{"a download goes on", s.resume},
-		{"exists", s.exists},
 		{"objects are deleted", s.remove},
 		{"objects are listed", s.list},
 		{"objects are copied", s.copy},
-		{"plain URLs", s.urls},
 		{"links", s.links},
-		{"links to put", s.putLinks},
 		{"forms", s.forms},
 	} {
 		t.Run(sub.name, func(t *testing.T) {

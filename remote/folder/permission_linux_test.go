@@ -1,4 +1,4 @@
-package rclone
+package folder
 
 import (
 	"errors"
@@ -25,10 +25,10 @@ func nobody(t *testing.T) {
 	}
 }
 
-// TestFolderPermissions takes the permission to write to one story's directory, and then to the folder.
-func TestFolderPermissions(t *testing.T) {
+// TestPermissions takes the permission to write to one story's directory, and then to the folder.
+func TestPermissions(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	mustPut(t, folder, key, "x")
 	chmod := func(mode os.FileMode, paths ...string) {
 		for _, path := range paths {
@@ -46,13 +46,12 @@ func TestFolderPermissions(t *testing.T) {
 		}()
 		return <-done
 	}
-	hidden := filepath.Dir(folder.tmp)
-	slots := filepath.Dir(folder.slot(key))
 	chmod(0o755, filepath.Dir(folder.dir))
-	chmod(0o777, folder.dir, filepath.Join(folder.dir, "stories"), hidden, folder.tmp, folder.sums, slots)
-	t.Cleanup(func() { chmod(0o777, folder.dir, filepath.Dir(place(folder, key)), folder.tmp) })
+	chmod(0o777, folder.dir, folder.at("stories"), folder.at(hidden), folder.at(temporaries), folder.at(sidecars),
+		filepath.Dir(folder.at(folder.slot(key))))
+	t.Cleanup(func() { chmod(0o777, folder.dir, filepath.Dir(folder.at(key)), folder.at(temporaries)) })
 
-	chmod(0o555, filepath.Dir(place(folder, key)))
+	chmod(0o555, filepath.Dir(folder.at(key)))
 	if err := put(key); codestory.ClassOf(t.Context(), err) != codestory.ClassRetry || !errors.Is(err, os.ErrPermission) {
 		t.Errorf("into a directory of that kind: %v, want a retry that does not hold up others", err)
 	}
@@ -62,10 +61,9 @@ func TestFolderPermissions(t *testing.T) {
 	if got := mustRead(t, folder, key); got != "x" {
 		t.Errorf("the object now reads %q", got)
 	}
-	if os.Geteuid() == 0 {
-		return // whom access(2) tells that all is permitted
+	chmod(0o555, folder.at(temporaries))
+	err := put(key)
+	if e, ok := errors.AsType[*codestory.Error](err); !ok || e.State != codestory.RemoteDenied {
+		t.Errorf("into a folder that takes nothing: %v, want the store denied", err)
 	}
-	chmod(0o555, folder.tmp)
-	wantState(t, "put", put(key), codestory.RemoteDenied)
-	wantState(t, "check", folder.Check(t.Context()), codestory.RemoteDenied)
 }

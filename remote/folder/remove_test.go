@@ -1,4 +1,4 @@
-package rclone
+package folder
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
-// TestFolderRemoves deletes and puts in one directory, which is removed whenever it is empty: no put may meet that.
-func TestFolderRemoves(t *testing.T) {
+// TestRemoves deletes and puts in one directory, which is removed whenever it is empty: no put may meet that.
+func TestRemoves(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	var workers sync.WaitGroup
 	for worker := range 4 {
 		workers.Go(func() {
@@ -33,16 +33,16 @@ func TestFolderRemoves(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != hidden {
 		t.Errorf("after all were deleted there are %v, %v, want no directory but the hidden one", entries, err)
 	}
-	var sidecars int
+	var left int
 	for object, err := range folder.List(t.Context(), "", "") {
 		t.Errorf("listed: %+v, %v", object, err)
 	}
-	slots, _ := os.ReadDir(folder.sums)
+	slots, _ := os.ReadDir(folder.at(sidecars))
 	for _, slot := range slots {
-		left, _ := os.ReadDir(folder.sums + "/" + slot.Name())
-		sidecars += len(left)
+		names, _ := os.ReadDir(folder.at(sidecars) + "/" + slot.Name())
+		left += len(names)
 	}
-	if sidecars != 0 {
-		t.Errorf("%d sidecars are left", sidecars)
+	if left != 0 {
+		t.Errorf("%d sidecars are left", left)
 	}
 }

@@ -1,10 +1,8 @@
-package rclone
+package folder
 
 import (
 	"bufio"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -20,22 +18,6 @@ import (
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
-// tasks are what a test runs in a process of its own: this test binary, with the task's name in the environment.
-var tasks = map[string]func() int{"put for ever": putForEver, "open a remote": openRemote}
-
-// processFor makes the command that runs a task. It is killed at the end of the test.
-func processFor(t *testing.T, task string, env ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(append(os.Environ(), "CODESTORYD_TEST_TASK="+task), env...)
-	cmd.Stderr = os.Stderr
-	return cmd
-}
-
 // contents of version n: of a size that is not the one before's, telling which version it is from every byte on.
 func contents(n int) string {
 	return strings.Repeat(fmt.Sprintf("version %d\n", n), 1+n*n*7919%30_000)
@@ -48,26 +30,27 @@ func killedKey(n int) string {
 }
 
 // putForEver puts one version after the other and prints the number of each once Put has returned.
-func putForEver() int {
-	folder, err := NewFolder(os.Getenv("CODESTORYD_TEST_DIR"), Options{})
+func putForEver(dir string) error {
+	folder, err := New(dir, Options{})
 	if err != nil {
-		fmt.Println(err)
-		return 1
+		return err
 	}
 	first, _ := strconv.Atoi(os.Getenv("CODESTORYD_TEST_FIRST"))
 	for n := first; ; n++ {
 		src := remotetest.NewSource([]byte(contents(n)))
 		if _, err := folder.Put(context.Background(), killedKey(n), src, remote.PutOptions{ContentType: mp3}); err != nil {
-			fmt.Println(err)
-			return 1
+			return err
 		}
 		fmt.Println(n)
 	}
 }
 
-// TestFolderKilled kills the process at any moment, over and over. What was acknowledged is there, or something newer
+// TestKilled kills the process at any moment, over and over. What was acknowledged is there, or something newer
 // is; what is there is whole and rightly described.
-func TestFolderKilled(t *testing.T) {
+func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it kills processes")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	acknowledged := map[string]int{}
@@ -77,7 +60,7 @@ func TestFolderKilled(t *testing.T) {
 		for n := next; n <= last; n++ {
 			acknowledged[killedKey(n)] = n
 		}
-		folder, err := NewFolder(dir, Options{})
+		folder, err := New(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +90,13 @@ func TestFolderKilled(t *testing.T) {
 // was acknowledged, first-1 for none.
 func kill(t *testing.T, dir string, first, puts int) int {
 	t.Helper()
-	cmd := processFor(t, "put for ever", "CODESTORYD_TEST_DIR="+dir, fmt.Sprint("CODESTORYD_TEST_FIRST=", first))
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), "CODESTORYD_TEST_PUT="+dir, fmt.Sprint("CODESTORYD_TEST_FIRST=", first))
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -133,9 +122,4 @@ func kill(t *testing.T, dir string, first, puts int) int {
 	}
 	_ = cmd.Wait() // that it was killed
 	return last
-}
-
-func sum(data string) string {
-	digest := md5.Sum([]byte(data))
-	return hex.EncodeToString(digest[:])
 }

@@ -3,7 +3,7 @@
 // object by a webhook.
 //
 //	go build -o /tmp/codestoryd ./cmd/codestoryd
-//	go run ./remote/remotetest/latency -codestoryd /tmp/codestoryd -minio MINIO -mc MC
+//	go run ./bench/latency -codestoryd /tmp/codestoryd -minio MINIO -mc MC
 //
 // MINIO is the server that the tests have built (in the user's cache folder), MC a client built by `go install
 // github.com/minio/mc@latest`; without one only codestoryd is measured.

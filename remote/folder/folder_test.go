@@ -1,13 +1,15 @@
-package rclone
+package folder
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,75 +47,108 @@ func mustRead(t *testing.T, store remote.Store, key string) string {
 	return string(data)
 }
 
-// place is the file of a key that needs no encoding.
-func place(folder *Folder, key string) string {
-	return filepath.Join(folder.root, filepath.FromSlash(key))
+// at is the path of a file in the folder.
+func (s *Store) at(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
+
+func (s *Store) stat(t *testing.T, key string) os.FileInfo {
+	t.Helper()
+	info, err := os.Lstat(s.at(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
 }
 
-// TestFolderAfterACrash opens the folder in each state that a kill or a power cut can leave it in.
-func TestFolderAfterACrash(t *testing.T) {
+// inRoot calls do with the folder opened.
+func (s *Store) inRoot(t *testing.T, do func(root *os.Root) error) {
+	t.Helper()
+	root, err := s.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := do(root); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kept is the sidecar of a key.
+func (s *Store) kept(t *testing.T, key string) (kept sidecar) {
+	t.Helper()
+	s.inRoot(t, func(root *os.Root) (err error) {
+		kept, err = s.readSidecar(root, key)
+		return err
+	})
+	return kept
+}
+
+func sum(data string) string {
+	digest := md5.Sum([]byte(data))
+	return hex.EncodeToString(digest[:])
+}
+
+func wantEmpty(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left in %s: %v, %v", dir, left, err)
+	}
+}
+
+// TestAfterACrash opens the folder in each state that a kill or a power cut can leave it in.
+func TestAfterACrash(t *testing.T) {
 	t.Parallel()
 	const older, newer = "the older version", "the newer one"
 	for name, c := range map[string]struct {
-		crash    func(t *testing.T, folder *Folder)
+		crash    func(t *testing.T, folder *Store)
 		want     string
 		wantType string
 	}{
-		"a temporary was left half written": {func(t *testing.T, folder *Folder) {
-			write(t, folder.temporary(), "the newer o")
+		"a temporary was left half written": {func(t *testing.T, folder *Store) {
+			write(t, folder.at(newTemporary()), "the newer o")
 		}, older, mp3},
-		"a temporary and its sidecar were left": {func(t *testing.T, folder *Folder) {
-			write(t, folder.temporary(), newer)
-			write(t, folder.temporary(), `{"key":"`+key+`","versi`)
+		"a temporary and its sidecar were left": {func(t *testing.T, folder *Store) {
+			write(t, folder.at(newTemporary()), newer)
+			write(t, folder.at(newTemporary()), `{"key":"`+key+`","versi`)
 		}, older, mp3},
-		"directories were made": {func(t *testing.T, folder *Folder) {
-			if err := folder.makeDir(filepath.Join(folder.root, "stories", "x", "y")); err != nil {
-				t.Fatal(err)
-			}
+		"directories were made": {func(t *testing.T, folder *Store) {
+			folder.inRoot(t, func(root *os.Root) error { return folder.makeDir(root, "stories/x/y") })
 		}, older, mp3},
-		"the sidecar speaks of an object that never came": {func(t *testing.T, folder *Folder) {
-			kept, err := folder.readSidecar(key)
-			if err != nil {
-				t.Fatal(err)
-			}
+		"the sidecar speaks of an object that never came": {func(t *testing.T, folder *Store) {
+			kept := folder.kept(t, key)
 			kept.Versions = append(kept.Versions, version{Size: int64(len(newer)), Modified: 1, MD5: "0", ContentType: "x/y"})
-			if _, err := folder.writeSidecar(kept); err != nil {
-				t.Fatal(err)
-			}
+			folder.inRoot(t, func(root *os.Root) error { return folder.writeSidecar(root, kept) })
 		}, older, mp3},
-		"the new object is there and speaks for itself": {func(t *testing.T, folder *Folder) {
+		"the new object is there and speaks for itself": {func(t *testing.T, folder *Store) {
 			mustPut(t, folder, key, newer)
 		}, newer, mp3},
-		"the new object is there and its sidecar was lost": {func(t *testing.T, folder *Folder) {
-			kept, err := os.ReadFile(folder.slot(key))
+		"the new object is there and its sidecar was lost": {func(t *testing.T, folder *Store) {
+			kept, err := os.ReadFile(folder.at(folder.slot(key)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			mustPut(t, folder, key, newer)
-			write(t, folder.slot(key), string(kept))
+			write(t, folder.at(folder.slot(key)), string(kept))
 		}, newer, ""},
-		"the sidecar is empty":       {func(t *testing.T, folder *Folder) { write(t, folder.slot(key), "") }, older, ""},
-		"the sidecar is of zeros":    {func(t *testing.T, folder *Folder) { write(t, folder.slot(key), "\x00\x00\x00") }, older, ""},
-		"the sidecar is not there":   {func(t *testing.T, folder *Folder) { remove(t, folder.slot(key)) }, older, ""},
-		"the object was overwritten": {func(t *testing.T, folder *Folder) { write(t, place(folder, key), newer) }, newer, ""},
-		"the object has another time": {func(t *testing.T, folder *Folder) {
-			if err := os.Chtimes(place(folder, key), time.Time{}, time.Unix(1700000000, 0)); err != nil {
+		"the sidecar is empty":       {func(t *testing.T, folder *Store) { write(t, folder.at(folder.slot(key)), "") }, older, ""},
+		"the sidecar is of zeros":    {func(t *testing.T, folder *Store) { write(t, folder.at(folder.slot(key)), "\x00\x00\x00") }, older, ""},
+		"the sidecar is not there":   {func(t *testing.T, folder *Store) { remove(t, folder.at(folder.slot(key))) }, older, ""},
+		"the object was overwritten": {func(t *testing.T, folder *Store) { write(t, folder.at(key), newer) }, newer, ""},
+		"the object has another time": {func(t *testing.T, folder *Store) {
+			if err := os.Chtimes(folder.at(key), time.Time{}, time.Unix(1700000000, 0)); err != nil {
 				t.Fatal(err)
 			}
 		}, older, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			before := newFolder(t)
+			before := newStore(t)
 			mustPut(t, before, key, older)
 			c.crash(t, before)
-			after, err := NewFolder(before.dir, Options{})
+			after, err := New(before.dir, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if left, err := os.ReadDir(after.tmp); err != nil || len(left) > 0 {
-				t.Errorf("temporaries left: %v, %v", left, err)
-			}
+			wantEmpty(t, after.at(temporaries))
 			for range 2 { // what had to be computed is kept
 				object, err := after.Stat(t.Context(), key)
 				if err != nil {
@@ -125,8 +160,8 @@ func TestFolderAfterACrash(t *testing.T) {
 				if got := mustRead(t, after, key); got != c.want {
 					t.Errorf("read %q, want %q", got, c.want)
 				}
-				if kept, err := after.readSidecar(key); err != nil || len(kept.Versions) == 0 {
-					t.Errorf("kept %+v, %v, want the sum that was computed", kept, err)
+				if kept := after.kept(t, key); len(kept.Versions) == 0 {
+					t.Errorf("kept %+v, want the sum that was computed", kept)
 				}
 			}
 			mustPut(t, after, key, "the newest")
@@ -137,9 +172,9 @@ func TestFolderAfterACrash(t *testing.T) {
 	}
 }
 
-func TestFolderShowsNothingOfAPutInFlight(t *testing.T) {
+func TestShowsNothingOfAPutInFlight(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	data := remotetest.Bytes(1 << 20)
 	half, resume, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	src := remotetest.NewSource(data).OnReach(1<<19, func() {
@@ -154,7 +189,7 @@ func TestFolderShowsNothingOfAPutInFlight(t *testing.T) {
 	if object, err := folder.Stat(t.Context(), key); !errors.Is(err, codestory.ErrNotFound) {
 		t.Errorf("stat: %+v, %v, want no object", object, err)
 	}
-	if _, err := os.Lstat(place(folder, key)); !os.IsNotExist(err) {
+	if _, err := os.Lstat(folder.at(key)); !os.IsNotExist(err) {
 		t.Errorf("lstat: %v, want no file", err)
 	}
 	close(resume)
@@ -166,10 +201,9 @@ func TestFolderShowsNothingOfAPutInFlight(t *testing.T) {
 	}
 }
 
-func TestFolderKeepsKeysApart(t *testing.T) {
+func TestKeepsKeysApart(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
-	// rclone writes the first of each line as the second, where it has to.
+	folder := newStore(t)
 	for _, names := range [][]string{
 		{"a\x01b", "a␁b", "a‛␁b"}, {"a\x7fb", "a␡b"}, {"a:b", "a：b", "a‛：b"}, {"a*b", "a＊b"}, {`a\b`, "a＼b"},
 		{"a/b", "a／b", "a‛／b"}, {"x．", "x．．", "．", "‛．", "．．"}, {"end ", "end␠"}, {"dot.", "dot．"}, {"␀", "‛␀", "‛"},
@@ -186,10 +220,10 @@ func TestFolderKeepsKeysApart(t *testing.T) {
 	}
 }
 
-func TestFolderRefusesKeysThatAreNoFiles(t *testing.T) {
+func TestRefusesKeysThatAreNoFiles(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
-	if err := os.MkdirAll(place(folder, story+"directory"), 0o777); err != nil {
+	folder := newStore(t)
+	if err := os.MkdirAll(folder.at(story+"directory"), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	mustPut(t, folder, story+"file", "x")
@@ -204,23 +238,21 @@ func TestFolderRefusesKeysThatAreNoFiles(t *testing.T) {
 			t.Errorf("%s: %v, want it blocked and a hint what to rename", name, err)
 		}
 	}
-	if left, err := os.ReadDir(folder.tmp); err != nil || len(left) > 0 {
-		t.Errorf("temporaries left: %v, %v", left, err)
-	}
+	wantEmpty(t, folder.at(temporaries))
 	if got := mustRead(t, folder, story+"file"); got != "x" {
 		t.Errorf("the file reads %q", got)
 	}
 }
 
-func TestFolderFollowsNoSymlink(t *testing.T) {
+func TestFollowsNoSymlink(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	target := filepath.Join(t.TempDir(), "target")
 	write(t, target, "outside")
-	if err := os.MkdirAll(filepath.Dir(place(folder, key)), 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(folder.at(key)), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(target, place(folder, key)); err != nil {
+	if err := os.Symlink(target, folder.at(key)); err != nil {
 		t.Skipf("this system makes no symlinks here: %v", err)
 	}
 	if object, err := folder.Stat(t.Context(), key); !errors.Is(err, codestory.ErrNotFound) {
@@ -235,17 +267,17 @@ func TestFolderFollowsNoSymlink(t *testing.T) {
 	}
 }
 
-// TestFolderTellsTwins is on a file system that takes two keys for one file: where this one does not, it is as if.
-func TestFolderTellsTwins(t *testing.T) {
+// TestTellsTwins is on a file system that takes two keys for one file: where this one does not, it is as if.
+func TestTellsTwins(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	folder.folds = folding{letterCase: true, unicodeForm: true}
 	for first, second := range map[string]string{
 		story + "A.mp3": story + "a.mp3", story + "\u00e9.mp3": story + "e\u0301.mp3",
 	} {
 		mustPut(t, folder, first, "first")
-		if _, err := os.Lstat(place(folder, second)); err != nil {
-			write(t, place(folder, second), "first")
+		if _, err := os.Lstat(folder.at(second)); err != nil {
+			write(t, folder.at(second), "first")
 		}
 		if object, err := folder.Stat(t.Context(), second); !errors.Is(err, codestory.ErrNotFound) {
 			t.Errorf("stat %q: %+v, %v, want no object", second, object, err)
@@ -262,22 +294,17 @@ func TestFolderTellsTwins(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	got, err := probe(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := newStore(t)
+	got := store.folds
 	if runtime.GOOS == "linux" && got != (folding{}) || runtime.GOOS == "windows" && !got.letterCase {
 		t.Errorf("got %+v on %s", got, runtime.GOOS)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("left: %v, %v", left, err)
-	}
+	wantEmpty(t, store.at(temporaries))
 }
 
-func TestFolderThatIsGoneIsNotMadeAgain(t *testing.T) {
+func TestThatIsGoneIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	mustPut(t, folder, key, "x")
 	if err := os.Rename(folder.dir, folder.dir+".unmounted"); err != nil {
 		t.Fatal(err)
@@ -303,16 +330,15 @@ func TestFolderThatIsGoneIsNotMadeAgain(t *testing.T) {
 	mustPut(t, folder, key, "y")
 }
 
-func TestNewFolder(t *testing.T) {
+func TestNew(t *testing.T) {
 	t.Parallel()
 	t.Run("is made with what is missing above it", func(t *testing.T) {
 		t.Parallel()
-		// Names that rclone would write otherwise, were they names of objects.
 		dir := filepath.Join(t.TempDir(), "a", "b／c", "‛．", "␁ end ", "d")
 		if runtime.GOOS == "windows" {
 			dir = filepath.Join(t.TempDir(), "a", "b")
 		}
-		folder, err := NewFolder(dir, Options{})
+		folder, err := New(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,66 +355,77 @@ func TestNewFolder(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		write(t, file, "x")
 		for _, dir := range []string{file, filepath.Join(file, "below")} {
-			if _, err := NewFolder(dir, Options{}); err == nil || strings.Contains(err.Error(), "\n") {
+			if _, err := New(dir, Options{}); err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v, want one line", dir, err)
 			}
 		}
 	})
 }
 
-// TestFolderTimesDiffer puts two versions of one size in a moment that a coarse clock does not tell apart.
-func TestFolderTimesDiffer(t *testing.T) {
+// TestVersionsOfOneTimeAreToldApart puts two versions of one size in a moment that a coarse clock does not tell apart.
+func TestVersionsOfOneTimeAreToldApart(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder := newStore(t)
 	mustPut(t, folder, key, "a")
 	at := time.Now().Add(time.Hour)
-	if err := os.Chtimes(place(folder, key), at, at); err != nil {
+	if err := os.Chtimes(folder.at(key), at, at); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := folder.Stat(t.Context(), key); err != nil { // "a" is described with that time
 		t.Fatal(err)
 	}
-	temporary := folder.temporary()
-	body := remote.NewBody(remotetest.NewSource([]byte("b")))
-	file, err := folder.write(t.Context(), temporary, body, 1)
-	if err != nil {
+	temporary := newTemporary()
+	write(t, folder.at(temporary), "b")
+	if err := os.Chtimes(folder.at(temporary), at, at); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(temporary, at, at); err != nil {
-		t.Fatal(err)
-	}
-	if file, err = folder.local.NewObject(t.Context(), file.Remote()); err != nil {
-		t.Fatal(err)
-	}
-	if err := folder.replace(t.Context(), key, key, file, temporary, &version{Size: 1, MD5: body.Sum()}); err != nil {
-		t.Fatal(err)
-	}
+	folder.inRoot(t, func(root *os.Root) error {
+		_, err := folder.replace(t.Context(), root, temporary, key, version{MD5: sum("b")})
+		return err
+	})
 	object, err := folder.Stat(t.Context(), key)
 	if err != nil || object.MD5 != sum("b") || object.Modified.Equal(at) {
 		t.Errorf("got %+v, %v, want MD5 %s at another time than %v", object, err, sum("b"), at)
 	}
 }
 
-// TestFolderForgetsDirectories makes more of them than are remembered.
-func TestFolderForgetsDirectories(t *testing.T) {
+// TestCopyIsALink copies without a byte being read, and neither object changes the other.
+func TestCopyIsALink(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
-	for i := range maxDirs + 10 {
-		if err := folder.makeDir(filepath.Join(folder.root, fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
+	folder := newStore(t)
+	from := mustPut(t, folder, key, "x")
+	if _, err := folder.Copy(t.Context(), from, story+"copy"); err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(folder.stat(t, key), folder.stat(t, story+"copy")) {
+		t.Skip("this file system has no hard links")
+	}
+	mustPut(t, folder, key, "y")
+	if got := mustRead(t, folder, story+"copy"); got != "x" {
+		t.Errorf("the copy reads %q", got)
+	}
+	if err := folder.Remove(t.Context(), []string{key}); err != nil {
+		t.Fatal(err)
+	}
+	if object, err := folder.Stat(t.Context(), story+"copy"); err != nil || object.MD5 != sum("x") || object.ContentType != mp3 {
+		t.Errorf("got %+v, %v", object, err)
+	}
+	wantEmpty(t, folder.at(temporaries))
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	folder := newStore(t)
+	for code, want := range map[syscall.Errno]codestory.RemoteState{
+		syscall.ENOSPC: codestory.RemoteFull, syscall.EACCES: codestory.RemoteDenied, syscall.EROFS: codestory.RemoteDenied,
+	} {
+		err := folder.classify(&os.PathError{Op: "write", Path: "x", Err: code})
+		if e, ok := errors.AsType[*codestory.Error](err); !ok || e.State != want || !strings.Contains(e.Hint, folder.dir) {
+			t.Errorf("%v: %v, want %s", code, err, want)
 		}
 	}
-	if n := len(folder.dirs); n > maxDirs {
-		t.Errorf("%d directories are remembered, want at most %d", n, maxDirs)
-	}
-	removed := filepath.Join(folder.root, "a")
-	for range 2 {
-		if err := folder.makeDir(filepath.Join(removed, "b")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.RemoveAll(removed); err != nil {
-			t.Fatal(err)
-		}
+	if err := folder.classify(syscall.EIO); codestory.ClassOf(t.Context(), err) != codestory.ClassRetry {
+		t.Errorf("EIO: %v, want a retry", err)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command peers measures codestoryd as a whole process beside other S3 clients, against one MinIO of its own:
 //
-//	go run ./remote/remotetest/peers
+//	go run ./bench/peers
 //
 // Each round every client stores 5,000 small files, then one of 2 GiB, into an empty bucket; which goes first changes
 // from round to round. What is in the bucket is held against the files before a time counts. Then each program that
