@@ -117,7 +117,7 @@ func New(opts Options) (*Store, error) {
 		return nil, errors.New("no bucket: set S3_BUCKET")
 	}
 	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
-		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", opts.Bucket, err)
+		return nil, fmt.Errorf("S3_BUCKET cannot be the name of a bucket: %w", err) // it may be a URL with a password
 	}
 	endpoint, err := parseEndpoint("S3_ENDPOINT_URL", opts.Endpoint)
 	if err != nil {
