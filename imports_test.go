@@ -35,7 +35,7 @@ var arrows = map[string]allowed{
 	"queue/db":        {code: []string{".", "internal/atomicfile", "internal/disk", "internal/problem"}},
 	"queue/queuetest": {code: []string{".", "queue"}},
 	"remote": {
-		code:  []string{"."},
+		code:  []string{".", "internal/atomicfile"},
 		tests: []string{"remote/remotetest"},
 	},
 	"remote/s3": {
@@ -102,8 +102,8 @@ var libraries = map[string]allowed{
 	"golang.org/x/net/http/httpproxy":         {code: []string{"remote/s3"}},
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
-	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
-	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest"}},
+	"golang.org/x/sync/errgroup":              {code: []string{"daemon/watch", "queue/queuetest", "remote/s3"}, tests: []string{"queue"}},
+	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest", "remote/s3"}},
 	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/folder"}}, // names that look the same
 	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends

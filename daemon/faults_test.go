@@ -320,7 +320,7 @@ func TestFilesThatAreGoneAreSwept(t *testing.T) {
 		}
 		fault := &codestory.PathError{Name: string(refused), Fault: codestory.PathUnstorable, Reason: "rename it"}
 		change := watch.Change{Name: string(refused), Version: codestory.Version{Size: 1}, Fault: fault}
-		if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{change}); err != nil {
+		if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{change}, finished); err != nil {
 			t.Fatal(err)
 		}
 		w.upload(2 * sweepEvery)

@@ -295,14 +295,3 @@ func TestRetryAsksTheStore(t *testing.T) {
 		}
 	})
 }
-
-func TestPatienceOfAnAttempt(t *testing.T) {
-	t.Parallel()
-	for attempt, want := range map[int]time.Duration{
-		1: 0, 3: 0, 4: time.Minute, 5: 2 * time.Minute, 8: 10 * time.Minute, 1000: 10 * time.Minute,
-	} {
-		if got := patience(attempt); got != want {
-			t.Errorf("attempt %d waits for %v, want %v", attempt, got, want)
-		}
-	}
-}

@@ -121,7 +121,7 @@ func TestOddMetadataIsAProblem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}); err != nil {
+			if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}, finished); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -109,10 +109,13 @@ func (w *world) settle(path codestory.Path) {
 		w.t.Fatal(err)
 	}
 	change := watch.Change{Name: string(path), Path: path, Version: version}
-	if err := (intake{w.Daemon}).Settled(w.t.Context(), []watch.Change{change}); err != nil {
+	if err := (intake{w.Daemon}).Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
 		w.t.Fatal(err)
 	}
 }
+
+// finished is what a watcher answers that has looked at the file.
+func finished(watch.Change) bool { return true }
 
 // lose has the database turn to noise, and opens it again.
 func (w *world) lose() {

@@ -20,24 +20,24 @@ func TestEventsKeepUpWithChurn(t *testing.T) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.start()
-			c := churn{rig: r, random: rand.New(rand.NewPCG(seed, 0))}
+			e := newEnv(t)
+			e.start()
+			c := churn{env: e, random: rand.New(rand.NewPCG(seed, 0))}
 			for range 3 {
 				for range 300 {
 					c.step()
 				}
-				r.wait("every file that is there to be known", c.known)
+				e.wait("every file that is there to be known", c.known)
 			}
-			if r.log.count(problemEventsLost) > 0 {
-				t.Errorf("a scan helped: %q", r.log.lines)
+			if e.log.count(problemEventsLost) > 0 {
+				t.Errorf("a scan helped: %q", e.log.lines)
 			}
 		})
 	}
 }
 
 type churn struct {
-	*rig
+	*env
 	random *rand.Rand
 	writes int
 }

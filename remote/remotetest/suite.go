@@ -305,6 +305,14 @@ func holds(t *testing.T, store remote.Store, key string, data []byte) {
 	}
 }
 
+// lacks checks that the store says of key that there is no object.
+func lacks(t *testing.T, store remote.Store, key string) {
+	t.Helper()
+	if object, err := store.Stat(t.Context(), key); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("stat %s: %+v, %v, want ErrNotFound", key, object, err)
+	}
+}
+
 func sum(data []byte) string {
 	digest := md5.Sum(data)
 	return hex.EncodeToString(digest[:])

@@ -149,9 +149,7 @@ func (f formTest) refused(t *testing.T) {
 		}
 	}
 	for _, key := range []string{key, key + "x", story + "audio/other.mp3"} {
-		if there, err := has(t, f.store, key); there || err != nil {
-			t.Errorf("after forms that were refused %s is there: %v, %v", key, there, err)
-		}
+		lacks(t, f.store, key)
 	}
 	if status, answer := post(t, form, mp3, Bytes(1000)); status/100 != 2 {
 		t.Errorf("the form itself: %d %s", status, answer)

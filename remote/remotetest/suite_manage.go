@@ -12,15 +12,6 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// has reports whether the store has an object.
-func has(t *testing.T, store remote.Store, key string) (bool, error) {
-	_, err := store.Stat(t.Context(), key)
-	if errors.Is(err, codestory.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 func (s suite) remove(t *testing.T, store remote.Store) {
 	remover, ok := store.(remote.Remover)
 	if !ok {
@@ -50,9 +41,7 @@ func (s suite) remove(t *testing.T, store remote.Store) {
 			t.Fatalf("remove: %v", err)
 		}
 		for _, key := range []string{gone[0], gone[999], gone[1000], gone[2499], gone[2500]} {
-			if there, err := has(t, store, key); there || err != nil {
-				t.Errorf("%s after it was deleted: %v, %v", key, there, err)
-			}
+			lacks(t, store, key)
 		}
 		for _, key := range stay {
 			holds(t, store, key, []byte("x"))

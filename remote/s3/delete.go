@@ -16,8 +16,7 @@ const maxRemove = 1000
 
 var errNotDeleted = errors.New("the server's answer does not say that it was deleted")
 
-// Remove implements remote.Remover by one request for each 1,000 keys. A key that S3 cannot have names nothing that
-// could be deleted.
+// Remove implements remote.Remover by one request for each 1,000 keys. It skips keys that S3 cannot have.
 func (s *Store) Remove(ctx context.Context, keys []string) error {
 	possible := make([]string, 0, len(keys))
 	for _, key := range keys {
@@ -40,8 +39,8 @@ func (s *Store) Remove(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// removeBatch deletes the objects and adds those that were refused to failed. What is not named as deleted counts as
-// refused: minio-go leaves out some refusals.
+// removeBatch deletes the objects and adds those that were refused to failed. A key that the answer does not name as
+// deleted counts as refused, because minio-go leaves out some refusals.
 func (s *Store) removeBatch(ctx context.Context, keys []string, failed map[string]error) error {
 	results, err := s.core.RemoveObjectsWithIter(ctx, s.info.Bucket, func(yield func(minio.ObjectInfo) bool) {
 		for _, key := range keys {

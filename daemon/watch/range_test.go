@@ -26,9 +26,9 @@ func playable(t *testing.T, content []byte) (*Tree, string) {
 	return tree, name
 }
 
-func steady(t *testing.T, tree *Tree) *File {
+func openStable(t *testing.T, tree *Tree) *File {
 	t.Helper()
-	f, err := tree.OpenSteady(t.Context(), playing)
+	f, err := tree.OpenStable(t.Context(), playing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestWriteRange(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
-			f := steady(t, tree)
+			f := openStable(t, tree)
 			random := rand.New(rand.NewPCG(uint64(i), 2))
 			for range 50 {
 				offset := random.Int64N(f.Size())
@@ -89,7 +89,7 @@ func TestWriteRangeOfOneVersion(t *testing.T) {
 			t.Parallel()
 			old, changed := bytes.Repeat([]byte("a"), 5<<20), bytes.Repeat([]byte("b"), 5<<20)
 			tree, path := playable(t, old)
-			f := steady(t, tree)
+			f := openStable(t, tree)
 			w := &rewriter{at: 100, then: func() error {
 				out, err := os.OpenFile(path, flags, 0)
 				if err != nil {
@@ -103,7 +103,7 @@ func TestWriteRangeOfOneVersion(t *testing.T) {
 				t.Errorf("wrote %d bytes, %v, with the new ones among them: %v", n, err, bytes.ContainsRune(w.got.Bytes(), 'b'))
 			}
 			var got bytes.Buffer
-			if _, err := steady(t, tree).WriteRange(&got, 0, 5<<20); err != nil || !bytes.Equal(got.Bytes(), changed) {
+			if _, err := openStable(t, tree).WriteRange(&got, 0, 5<<20); err != nil || !bytes.Equal(got.Bytes(), changed) {
 				t.Errorf("the new version: %d bytes, %v", got.Len(), err)
 			}
 		})

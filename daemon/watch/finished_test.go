@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,14 +42,14 @@ func TestAFileIsFinishedWhenItIsClosed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, func(o *Options) { o.Settle = time.Hour })
+			e := newEnv(t, func(o *Options) { o.Settle = time.Hour })
 			name := storyA + "/audio/story.mp3"
-			mkdir(t, filepath.Dir(r.path(name)))
-			r.start()
-			c.make(t, r.path(name))
-			r.arrives(name)
-			r.wait("all of it", func() bool {
-				got := r.sink.of(name)
+			mkdir(t, filepath.Dir(e.path(name)))
+			e.start()
+			c.make(t, e.path(name))
+			e.arrives(name)
+			e.wait("all of it", func() bool {
+				got := e.sink.of(name)
 				return got[len(got)-1].Version.Size == int64(len(pieces))
 			})
 		})
@@ -60,13 +59,13 @@ func TestAFileIsFinishedWhenItIsClosed(t *testing.T) {
 func TestAFileThatIsHeldOpenIsFinishedOnceItIsClosed(t *testing.T) {
 	t.Parallel()
 	needLeases(t)
-	r := newRig(t)
+	e := newEnv(t)
 	name := storyA + "/audio/story.mp3"
-	r.write(storyA+"/audio/other.mp3", "x")
-	r.start()
-	r.arrives(storyA + "/audio/other.mp3")
+	e.write(storyA+"/audio/other.mp3", "x")
+	e.start()
+	e.arrives(storyA + "/audio/other.mp3")
 
-	f, err := os.Create(r.path(name))
+	f, err := os.Create(e.path(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,23 +76,19 @@ func TestAFileThatIsHeldOpenIsFinishedOnceItIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-pause.C // only the lease tells that it is not finished
-		r.wait("the writer to be noticed", func() bool {
-			reason, _ := r.w.SettlingReason(codestory.Path(name))
-			return reason == reasonHeld
+		e.wait("the writer to be noticed", func() bool {
+			return e.w.Settling(storyA)[codestory.Path(name)] == reasonHeld
 		})
-		if got := r.w.Settling(storyA); !slices.Contains(got, codestory.Path(name)) {
-			t.Fatalf("Settling = %v, want %s", got, name)
-		}
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := r.arrives(name)
-	r.quiet()
-	if n := len(r.sink.of(name)); n != 1 || c.Version.Size != int64(len(pieces)) {
+	c := e.arrives(name)
+	e.quiet()
+	if n := len(e.sink.of(name)); n != 1 || c.Version.Size != int64(len(pieces)) {
 		t.Errorf("handed on %d times, first with %d bytes, want once with %d", n, c.Version.Size, len(pieces))
 	}
-	if got := r.w.Settling(storyA); len(got) > 0 {
+	if got := e.w.Settling(storyA); len(got) > 0 {
 		t.Errorf("Settling = %v afterwards", got)
 	}
 }
@@ -102,54 +97,54 @@ func TestAFileThatIsHeldOpenIsFinishedOnceItIsClosed(t *testing.T) {
 func TestAFileWhoseTimesAreSetAfterItsCloseIsFinished(t *testing.T) {
 	t.Parallel()
 	needLeases(t)
-	r := newRig(t, func(o *Options) { o.Settle = time.Hour })
+	e := newEnv(t, func(o *Options) { o.Settle = time.Hour })
 	name := storyA + "/audio/story.mp3"
-	r.write(name, "x")
-	r.start()
-	r.arrives(name)
+	e.write(name, "x")
+	e.start()
+	e.arrives(name)
 	at := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(r.path(name), at, at); err != nil {
+	if err := os.Chtimes(e.path(name), at, at); err != nil {
 		t.Fatal(err)
 	}
 	chmod := func(mode os.FileMode) {
-		if err := os.Chmod(r.path(name), mode); err != nil {
+		if err := os.Chmod(e.path(name), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
 	chmod(0o600)
 	latest := func() bool {
-		v, err := r.tree.Stat(codestory.Path(name))
-		got := r.sink.of(name)
+		v, err := e.tree.Stat(codestory.Path(name))
+		got := e.sink.of(name)
 		return err == nil && got[len(got)-1].Version == v
 	}
-	r.wait("the version with the times", latest)
+	e.wait("the version with the times", latest)
 }
 
 // The first close is the end of the file for all one can know. What is written soon after it is one of several pieces.
 func TestAFileThatIsOpenedForEachPieceIsHandedOnTwice(t *testing.T) {
 	t.Parallel()
 	needLeases(t)
-	r := newRig(t, func(o *Options) { o.Settle = time.Second })
-	r.start()
+	e := newEnv(t, func(o *Options) { o.Settle = time.Second })
+	e.start()
 	name := storyA + "/audio/story.mp3"
-	mkdir(t, filepath.Dir(r.path(name)))
+	mkdir(t, filepath.Dir(e.path(name)))
 	ticker := time.NewTicker(50 * time.Millisecond) // between pieces, far below Settle
 	defer ticker.Stop()
 	var slowest time.Duration
 	last := time.Now()
 	for range 10 {
-		appendTo(t, r.path(name), "piece ")
+		appendTo(t, e.path(name), "piece ")
 		slowest = max(slowest, time.Since(last))
 		last = time.Now()
 		<-ticker.C
 	}
-	r.wait("all of it", func() bool {
-		got := r.sink.of(name)
+	e.wait("all of it", func() bool {
+		got := e.sink.of(name)
 		return len(got) > 0 && got[len(got)-1].Version.Size == int64(len(pieces))
 	})
-	r.quiet()
+	e.quiet()
 	// On a machine that stood still between two pieces the first ones may well have settled.
-	if n := len(r.sink.of(name)); n > 2 && slowest < r.w.opts.Settle/2 {
+	if n := len(e.sink.of(name)); n > 2 && slowest < e.w.opts.Settle/2 {
 		t.Errorf("handed on %d times, want twice", n)
 	}
 }
@@ -171,27 +166,27 @@ func TestAThousandRewritesAreAFew(t *testing.T) {
 		t.Skip("-short: it writes for seconds")
 	}
 	t.Parallel()
-	r := newRig(t)
-	r.start()
+	e := newEnv(t)
+	e.start()
 	inPlace, renamed := storyA+"/metadata.json", storyB+"/metadata.json"
-	mkdir(t, filepath.Dir(r.path(inPlace)))
-	mkdir(t, filepath.Dir(r.path(renamed)))
+	mkdir(t, filepath.Dir(e.path(inPlace)))
+	mkdir(t, filepath.Dir(e.path(renamed)))
 	for i := range 1000 {
 		content := fmt.Sprintf("version %04d", i)
-		write(t, r.path(inPlace), content)
-		write(t, r.path(renamed)+".tmp", content)
-		rename(t, r.path(renamed)+".tmp", r.path(renamed))
+		write(t, e.path(inPlace), content)
+		write(t, e.path(renamed)+".tmp", content)
+		rename(t, e.path(renamed)+".tmp", e.path(renamed))
 	}
 	for _, name := range []string{inPlace, renamed} {
-		v, err := r.tree.Stat(codestory.Path(name))
+		v, err := e.tree.Stat(codestory.Path(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.wait("the last version", func() bool {
-			got := r.sink.of(name)
+		e.wait("the last version", func() bool {
+			got := e.sink.of(name)
 			return len(got) > 0 && got[len(got)-1].Version == v
 		})
-		if n := len(r.sink.of(name)); n > 100 {
+		if n := len(e.sink.of(name)); n > 100 {
 			t.Errorf("%s was handed on %d times", name, n)
 		}
 	}
@@ -199,13 +194,13 @@ func TestAThousandRewritesAreAFew(t *testing.T) {
 
 func TestWhereNobodyCanTellAFileIsFinishedOnceItIsQuiet(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.cannotTell()
-	r.start()
+	e := newEnv(t)
+	e.cannotTell()
+	e.start()
 	name := storyA + "/cover.jpg"
 	begun := time.Now()
-	r.write(name, "x")
-	r.arrives(name)
+	e.write(name, "x")
+	e.arrives(name)
 	if took := time.Since(begun); took < settle {
 		t.Errorf("handed on after %v, want at least %v", took, settle)
 	}
@@ -213,7 +208,7 @@ func TestWhereNobodyCanTellAFileIsFinishedOnceItIsQuiet(t *testing.T) {
 
 // bubble runs the part of a watcher that settles files in a bubble of time, on a file in a real directory. The file's
 // own times are of the real clock, which is ahead of the bubble's.
-func bubble(t *testing.T, settle time.Duration, f func(r *rig, name string)) {
+func bubble(t *testing.T, settle time.Duration, f func(e *env, name string)) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "output")
 	name := storyA + "/audio/story.mp3"
@@ -223,12 +218,12 @@ func bubble(t *testing.T, settle time.Duration, f func(r *rig, name string)) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
-		r.w = New(tree, r.sink, Options{Settle: settle})
+		e := &env{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
+		e.w = New(tree, e.sink, Options{Settle: settle})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- r.w.settleFiles(ctx) }()
-		f(r, name)
+		go func() { done <- e.w.finishFiles(ctx) }()
+		f(e, name)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -237,14 +232,13 @@ func bubble(t *testing.T, settle time.Duration, f func(r *rig, name string)) {
 }
 
 // seen lets the watcher know of the file as an event does.
-func (r *rig) seen(name string) {
-	r.t.Helper()
-	v, err := r.tree.Stat(codestory.Path(name))
+func (e *env) seen(name string) {
+	e.t.Helper()
+	v, err := e.tree.Stat(codestory.Path(name))
 	if err != nil {
-		r.t.Fatal(err)
+		e.t.Fatal(err)
 	}
-	r.w.pending.touch(name)
-	r.w.pending.add(Change{Name: name, Path: codestory.Path(name), Version: v})
+	e.w.settling.add(Change{Name: name, Path: codestory.Path(name), Version: v})
 }
 
 func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
@@ -252,10 +246,10 @@ func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
 		t.Skip("-short: it writes for seconds")
 	}
 	t.Parallel()
-	bubble(t, time.Second, func(r *rig, name string) {
+	bubble(t, time.Second, func(e *env, name string) {
 		var probes atomic.Int64
 		var closed atomic.Bool
-		r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+		e.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
 			probes.Add(1)
 			info, err := f.Stat()
 			if closed.Load() {
@@ -263,23 +257,23 @@ func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
 			}
 			return writersSome, info, err
 		}
-		r.seen(name)
+		e.seen(name)
 		time.Sleep(4 * time.Millisecond)
 		if n := probes.Load(); n < 5 {
-			r.t.Errorf("%d probes in the first 4 ms, want more than one in each", n)
+			e.t.Errorf("%d probes in the first 4 ms, want more than one in each", n)
 		}
 		time.Sleep(time.Hour)
-		if n := probes.Load(); n > int64(time.Hour/lastProbe)+100 {
-			r.t.Errorf("%d probes in an hour in which nothing happened", n)
+		if n := probes.Load(); n > int64(time.Hour/longestProbe)+100 {
+			e.t.Errorf("%d probes in an hour in which nothing happened", n)
 		}
 		// The last write, and the close soon after it.
 		probes.Store(0)
-		r.seen(name)
+		e.seen(name)
 		time.Sleep(3 * time.Millisecond)
 		closed.Store(true)
 		time.Sleep(10 * time.Millisecond)
-		if got := r.sink.of(name); len(got) != 1 {
-			r.t.Errorf("handed on %d times within 10 ms of the close, want once", len(got))
+		if got := e.sink.of(name); len(got) != 1 {
+			e.t.Errorf("handed on %d times within 10 ms of the close, want once", len(got))
 		}
 	})
 }
@@ -287,21 +281,21 @@ func TestAFileThatIsHeldOpenIsProbedMoreAndMoreRarely(t *testing.T) {
 // A file that has to be quiet is finished that long after its last event, not after the look that found it changed.
 func TestQuietBeginsWithTheLastEvent(t *testing.T) {
 	t.Parallel()
-	bubble(t, time.Second, func(r *rig, name string) {
-		r.cannotTell()
+	bubble(t, time.Second, func(e *env, name string) {
+		e.cannotTell()
 		begun := time.Now()
 		for i := range 15 { // past the first look that is due
-			write(r.t, r.path(name), strings.Repeat("x", 1000+i))
-			r.seen(name)
+			write(e.t, e.path(name), strings.Repeat("x", 1000+i))
+			e.seen(name)
 			time.Sleep(time.Second / 10)
 		}
 		last := time.Now().Add(-time.Second / 10)
 		synctest.Wait()
-		for len(r.sink.of(name)) == 0 && time.Since(begun) < time.Minute {
+		for len(e.sink.of(name)) == 0 && time.Since(begun) < time.Minute {
 			time.Sleep(time.Millisecond)
 		}
 		if quiet := time.Since(last); quiet < time.Second || quiet > time.Second+10*time.Millisecond {
-			r.t.Errorf("handed on %v after the last write, want a second", quiet)
+			e.t.Errorf("handed on %v after the last write, want a second", quiet)
 		}
 	})
 }
@@ -310,27 +304,27 @@ func TestQuietBeginsWithTheLastEvent(t *testing.T) {
 // of a piece.
 func TestAFileThatIsWrittenAgainAndAgainIsNotStarved(t *testing.T) {
 	t.Parallel()
-	bubble(t, time.Second, func(r *rig, name string) {
-		f, err := os.OpenFile(r.path(name), os.O_WRONLY|os.O_APPEND, 0)
+	bubble(t, time.Second, func(e *env, name string) {
+		f, err := os.OpenFile(e.path(name), os.O_WRONLY|os.O_APPEND, 0)
 		if err != nil {
-			r.t.Fatal(err)
+			e.t.Fatal(err)
 		}
 		defer f.Close()
-		r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+		e.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
 			info, err := f.Stat()
 			return writersNone, info, err
 		}
 		for range 600 {
 			if _, err := io.WriteString(f, "x"); err != nil {
-				r.t.Fatal(err)
+				e.t.Fatal(err)
 			}
-			r.seen(name)
+			e.seen(name)
 			time.Sleep(time.Second / 10)
 		}
 		time.Sleep(2 * time.Second)
-		got := r.sink.of(name)
+		got := e.sink.of(name)
 		if len(got) < 3 || len(got) > 8 || got[len(got)-1].Version.Size != int64(len(name))+600 {
-			r.t.Errorf("handed on %d times in a minute, last %v, want a few times and the end of it", len(got), got[len(got)-1])
+			e.t.Errorf("handed on %d times in a minute, last %v, want a few times and the end of it", len(got), got[len(got)-1])
 		}
 	})
 }
