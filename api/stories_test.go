@@ -115,7 +115,7 @@ func TestStoriesPagesAreBounded(t *testing.T) {
 	w.lib.change(func() {
 		for i := range stories {
 			id := codestory.StoryID(fmt.Sprintf("66666666-6666-4666-8666-%012d", i))
-			story := codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i)}
+			story := codestory.Story{ID: id, Owner: codestory.OwnedBy("bob"), CreatedAt: modified.AddDate(0, 0, i)}
 			for n := range 50 * i { // the newest are the largest; some are larger than a page
 				story.Chapters = append(story.Chapters, codestory.Chapter{Number: n + 1, Title: strings.Repeat("t", 500), Path: codestory.ChapterPath(id, n+1)})
 			}
@@ -157,7 +157,7 @@ func TestLibraryFeedIsBounded(t *testing.T) {
 	w.lib.change(func() {
 		for i := range 5 {
 			id := codestory.StoryID(fmt.Sprintf("66666666-6666-4666-8666-%012d", i))
-			story := codestory.Story{ID: id, UserID: "bob", CreatedAt: modified.AddDate(0, 0, i)}
+			story := codestory.Story{ID: id, Owner: codestory.OwnedBy("bob"), CreatedAt: modified.AddDate(0, 0, i)}
 			for n := range 400 {
 				path := codestory.ChapterPath(id, n+1)
 				story.Chapters = append(story.Chapters, codestory.Chapter{Number: n + 1, Path: path})
