@@ -23,10 +23,7 @@ var byName = []string{
 	"daemon/jwt/",          // a setting
 	"daemon/spool.go",      // the data directory's own files, which have no names of others
 	"daemon/trouble.go",    // the data directory's own files
-	"daemon/watch/root.go", // the output directory itself, to make its os.Root
-	"daemon/watch/walk.go", // the same
-
-	"daemon/watch/snapshot_linux.go", // its own files in memory, which have no names but their numbers
+	"daemon/watch/root.go", // the output directory itself, to make its os.Root, and what an event is about
 }
 
 // TestFilesAreReachedThroughARoot holds api and daemon to byName.

@@ -34,23 +34,28 @@ var arrows = map[string]allowed{
 	},
 	"queue/queuetest": {code: []string{".", "queue"}},
 	"remote": {
-		code:  []string{"."},
+		code:  []string{".", "internal/atomicfile"},
 		tests: []string{"remote/remotetest"},
 	},
 	"remote/s3": {
 		code:  []string{".", "remote"},
 		tests: []string{"remote/remotetest"},
 	},
-	"remote/rclone": {
-		code:  []string{".", "remote"},
+	"remote/folder": {
+		code:  []string{".", "internal/atomicfile", "remote"},
 		tests: []string{"remote/remotetest"},
 	},
-	"remote/remotetest": {code: []string{".", "remote"}},
-	// Programs of their own, that measure the daemon as a user runs it.
-	"remote/remotetest/latency": {},
-	"remote/remotetest/peers":   {code: []string{".", "api/client", "remote/remotetest"}},
-	"api/client":                {code: []string{".", "api"}},
-	"api/feed":                  {},
+	"remote/rclone": {
+		code:  []string{".", "remote", "remote/rclone/lazy"},
+		tests: []string{"remote/remotetest"},
+	},
+	"remote/rclone/lazy": {},
+	"remote/remotetest":  {code: []string{".", "remote"}},
+	// Programs of their own, run by hand, that measure the daemon as a user runs it.
+	"bench/latency": {},
+	"bench/peers":   {code: []string{".", "api/client", "remote/remotetest"}},
+	"api/client":    {code: []string{".", "api"}},
+	"api/feed":      {},
 	"daemon": {
 		code: []string{".", "daemon/audio", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem", "queue",
 			"remote"},
@@ -65,7 +70,7 @@ var arrows = map[string]allowed{
 	"daemon/watch":        {code: []string{".", "internal/problem"}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "internal/atomicfile", "daemon/jwt",
-			"daemon/watch", "internal/problem", "queue", "remote", "remote/rclone", "remote/s3"},
+			"daemon/watch", "internal/problem", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
 		tests: []string{"remote/remotetest"},
 	},
 }
@@ -77,12 +82,11 @@ var libraries = map[string]allowed{
 	"github.com/aws/aws-sdk-go-v2/...":    {code: []string{"remote/s3"}}, // where credentials come from
 	"github.com/aws/smithy-go/logging":    {code: []string{"remote/s3"}}, // its log
 	"github.com/coreos/go-oidc/v3/oidc":   {code: []string{"daemon/jwt"}},
-	"github.com/dhowden/tag":              {code: []string{"daemon/audio"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
-	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "remote/remotetest/latency",
-		"remote/remotetest/peers"}, tests: []string{"cmd/codestoryd"}},
+	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "bench/latency",
+		"bench/peers"}, tests: []string{"cmd/codestoryd"}},
 	"github.com/mmcdole/gofeed":               {tests: []string{"api", "api/feed", "cmd/codestoryd"}}, // a parser of another house
 	"github.com/pkg/sftp":                     {tests: []string{"remote/rclone"}},                     // a server for its backends
 	"github.com/prometheus/client_golang/...": {code: []string{"api"}},
@@ -97,9 +101,9 @@ var libraries = map[string]allowed{
 	"golang.org/x/net/http/httpproxy":         {code: []string{"remote/s3"}},
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
-	"golang.org/x/sync/errgroup":              {code: []string{"queue/queuetest"}, tests: []string{"queue"}},
-	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/rclone", "remote/remotetest"}},
-	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/rclone"}}, // names that look the same
+	"golang.org/x/sync/errgroup":              {code: []string{"daemon/watch", "queue/queuetest", "remote/s3"}, tests: []string{"queue"}},
+	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest", "remote/s3"}},
+	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/folder"}}, // names that look the same
 	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
 	"go.yaml.in/yaml/v4":                      {tests: []string{"."}},
@@ -173,8 +177,8 @@ func importFault(dir string, isTest bool, imported string, arrows, libraries map
 		return "every build is without cgo"
 	case isInternal && isTest && internal == dir:
 		return ""
-	case isInternal && !isTest && strings.HasSuffix(internal, "test") && path.Dir(dir) != internal:
-		return "only tests import it" // and the programs below it
+	case isInternal && !isTest && strings.HasSuffix(internal, "test") && !strings.HasPrefix(dir, "bench/"):
+		return "only tests and the programs in bench import it"
 	case isInternal:
 		if rule := arrows[dir]; slices.Contains(rule.code, internal) || isTest && slices.Contains(rule.tests, internal) {
 			return ""
@@ -260,7 +264,7 @@ func TestImportFaults(t *testing.T) {
 		"root.go imports example.com/db: " + notYours,
 		"root_test.go imports " + module + "/store: no such arrow",
 		"store/bad_windows.go imports C: every build is without cgo",
-		"store/bad_windows.go imports " + module + "/store/storetest: only tests import it",
+		"store/bad_windows.go imports " + module + "/store/storetest: only tests and the programs in bench import it",
 		"store/bad_windows.go imports example.com/check: " + notYours,
 		"store/bad_windows.go imports example.com/db/v2: " + notYours,
 	}

@@ -207,6 +207,9 @@ func TestLocalForm(t *testing.T) {
 // TestLocalFormLimits: a file that is too large and a form that is too old are refused, and a request that is cut off
 // stores nothing.
 func TestLocalFormLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFakes(t, api.Options{})

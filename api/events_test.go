@@ -171,6 +171,9 @@ func TestEventsResume(t *testing.T) {
 
 // A listener that does not read is dropped once what it missed is forgotten, and keeps nobody waiting.
 func TestSlowListenerIsDropped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	t.Parallel()
 	w := newWorld(t)
 	fast, _ := w.listenAs(ownerToken)

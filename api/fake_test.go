@@ -273,7 +273,7 @@ func (a *access) Prove(challenge string) string { return "proof of " + challenge
 func (a *access) LinkKey() []byte { return []byte("a link key of 32 bytes or more...") }
 
 func (a *access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
-	return a.playKey(id) + "." + hex.EncodeToString([]byte(owner.Text()))
+	return a.key(a.playKey(id)+"."+hex.EncodeToString([]byte(owner.Text())), "user "+owner.Text())
 }
 
 func (a *access) PlayKeyOf(id codestory.StoryID, key string) bool {
@@ -296,15 +296,6 @@ func (a *access) LibraryUser(key string) (string, bool) {
 }
 
 func (a *access) RotateLibraryKey(user string) error { return a.rotate("library " + user) }
-
-func (a *access) ReplaceKeys(user string, stories []codestory.StoryID) error {
-	for _, id := range stories {
-		if err := a.RotatePlayKey(id); err != nil {
-			return err
-		}
-	}
-	return a.RotateLibraryKey(user)
-}
 
 // key is the first KEY of what is named, or a later one.
 func (a *access) key(first, name string) string {
@@ -357,12 +348,15 @@ func (a *access) AddToken(t codestory.Token) (string, error) {
 	return secret, nil
 }
 
-func (a *access) RemoveToken(name string) error {
+func (a *access) RemoveToken(name string, keys bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for secret, t := range a.tokens {
 		if t.Name == name && secret != ownerToken {
 			delete(a.tokens, secret)
+			if keys {
+				a.rotated = map[string]int{"library " + t.User: 1, "user =" + t.User: 1}
+			}
 			return nil
 		}
 	}

@@ -46,8 +46,9 @@ type Access interface {
 	// AddToken makes a token and returns its secret, which is not kept. A name that is taken or not fit for one
 	// is an error for people.
 	AddToken(t codestory.Token) (secret string, err error)
-	// RemoveToken ends a token; codestory.ErrNotFound where there is none of that name.
-	RemoveToken(name string) error
+	// RemoveToken ends a token, with keys after it has replaced the KEYs of its user: of the library and of all their
+	// stories. The error wraps codestory.ErrNotFound if there is no token of that name.
+	RemoveToken(name string, keys bool) error
 }
 
 // Keys are what player URLs and feeds are opened with: URL-safe texts, the same after a restart.
@@ -64,8 +65,6 @@ type Keys interface {
 	LibraryUser(key string) (user string, ok bool)
 	// RotateLibraryKey replaces LibraryKey.
 	RotateLibraryKey(user string) error
-	// ReplaceKeys replaces LibraryKey of the user and PlayKey of the stories, all or none.
-	ReplaceKeys(user string, stories []codestory.StoryID) error
 }
 
 // Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -76,8 +74,8 @@ func (s *server) checkToken(req TokenRequest) error {
 	return nil
 }
 
-// removeToken answers DELETE /api/tokens/{name}. With ?keys=1 it replaces the KEYs of the token's user first, so that a
-// token is never gone while the KEYs that it could read are still in force.
+// removeToken answers DELETE /api/tokens/{name}. With ?keys=1 it replaces the KEYs of the token's user first: if that fails
+// the token is still there to be removed again.
 func (s *server) removeToken(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	q, err := parseQuery(r)
 	if err != nil {
@@ -87,39 +85,9 @@ func (s *server) removeToken(w http.ResponseWriter, r *http.Request, p httproute
 	if err != nil {
 		return err
 	}
-	name := p.ByName("name")
-	if keys {
-		if err := s.replaceKeys(r.Context(), name); err != nil {
-			return err
-		}
-	}
-	if err := s.access.RemoveToken(name); err != nil {
+	if err := s.access.RemoveToken(p.ByName("name"), keys); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// replaceKeys replaces the KEYs of the user of the token of that name: of the library, and of each story.
-func (s *server) replaceKeys(ctx context.Context, name string) error {
-	tokens := s.access.Tokens()
-	i := slices.IndexFunc(tokens, func(t codestory.Token) bool { return t.Name == name })
-	if i < 0 {
-		return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
-	}
-	user := tokens[i].User
-	var stories []codestory.StoryID
-	for cursor, more := "", true; more; {
-		page, err := s.lib.Stories(ctx, &user, maxStories, cursor)
-		if err != nil {
-			return err
-		}
-		for _, story := range page.Stories {
-			stories = append(stories, story.ID)
-		}
-		if more = page.NextCursor != nil; more {
-			cursor = *page.NextCursor
-		}
-	}
-	return s.access.ReplaceKeys(user, stories)
 }

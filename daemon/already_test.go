@@ -16,8 +16,8 @@ func TestNewNameOfAStore(t *testing.T) {
 		paths := chapters(w, 20)
 		w.upload(time.Minute)
 		lost, other, changed := paths[0], paths[1], paths[2]
-		delete(w.store.objects, lost.Key())
-		w.store.store(other.Key(), "other bytes")
+		w.store.Unset(lost.Key())
+		w.store.Set(other.Key(), "other bytes")
 		if err := w.queue.Use("memory\tby another name\t"); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestNewNameOfAStore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, _ := w.store.object(path.Key()); got != string(want) || w.state(path) != codestory.Synced {
+			if got, _ := w.store.Content(path.Key()); got != string(want) || w.state(path) != codestory.Synced {
 				t.Errorf("file %d is %s, and the store has %q of it", i, w.state(path), got)
 			}
 		}
@@ -51,10 +51,10 @@ func TestKilledBeforeItWasWrittenDown(t *testing.T) {
 		w.write(path, "one")
 		w.upload(time.Minute)
 		w.write(path, "two")
-		w.store.store(path.Key(), "two") // and the daemon is killed
+		w.store.Set(path.Key(), "two") // and the daemon is killed
 		w.write(path, "one")
 		w.upload(time.Minute)
-		if got, _ := w.store.object(path.Key()); got != "one" || w.state(path) != codestory.Synced {
+		if got, _ := w.store.Content(path.Key()); got != "one" || w.state(path) != codestory.Synced {
 			t.Errorf("the file is %s, and the store has %q of it", w.state(path), got)
 		}
 	})

@@ -13,16 +13,14 @@ import (
 
 // far is a story that only the store has.
 func (s *scripted) far(id codestory.StoryID, title string) {
-	s.store(codestory.MetadataPath(id).Key(), `{"title": "`+title+`", "chapters": [{"number": 1}, {"number": 2}]}`)
-	s.store(codestory.StoryAudioPath(id).Key(), "audio")
-	s.store(codestory.ChapterPath(id, 1).Key(), "one")
-	s.store(codestory.ChapterPath(id, 2).Key(), "two")
+	s.Set(codestory.MetadataPath(id).Key(), `{"title": "`+title+`", "chapters": [{"number": 1}, {"number": 2}]}`)
+	s.Set(codestory.StoryAudioPath(id).Key(), "audio")
+	s.Set(codestory.ChapterPath(id, 1).Key(), "one")
+	s.Set(codestory.ChapterPath(id, 2).Key(), "two")
 }
 
 func (s *scripted) lose(path codestory.Path) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.objects, path.Key())
+	s.Unset(path.Key())
 }
 
 // located is the size that a player is told, -1 where there is none.
@@ -45,8 +43,8 @@ func TestFoundStoryIsWholeAtOnce(t *testing.T) {
 		w := newWorld(t, store, Options{})
 		w.upload(time.Second)
 		store.far(router, "T")
-		store.store(codestory.KeyPrefix+string(router)+"/cover.jpg", "cover")
-		store.store(codestory.KeyPrefix+string(router)+"/", "")
+		store.Set(codestory.KeyPrefix+string(router)+"/cover.jpg", "cover")
+		store.Set(codestory.KeyPrefix+string(router)+"/", "")
 		story, err := w.Story(t.Context(), router)
 		if err != nil || story.State != codestory.StorySynced || len(story.Files) != 5 || story.Bytes == 0 {
 			t.Errorf("story %+v, %v", story, err)
@@ -77,8 +75,8 @@ func TestOthersObjectsAreAskedForAgain(t *testing.T) {
 		if _, err := w.Story(t.Context(), router); err != nil {
 			t.Fatal(err)
 		}
-		store.store(one.Key(), "replaced")
-		store.store(codestory.ChapterPath(router, 3).Key(), "three")
+		store.Set(one.Key(), "replaced")
+		store.Set(codestory.ChapterPath(router, 3).Key(), "three")
 		store.lose(two)
 		if got := w.located(one); got != 3 && got != 8 {
 			t.Errorf("chapter 1 has %d bytes", got)
@@ -90,7 +88,7 @@ func TestOthersObjectsAreAskedForAgain(t *testing.T) {
 		if got := w.located(two); got != -1 {
 			t.Errorf("a deleted chapter has %d bytes", got)
 		}
-		store.store(codestory.MetadataPath(router).Key(), `{"title": "after"}`)
+		store.Set(codestory.MetadataPath(router).Key(), `{"title": "after"}`)
 		time.Sleep(absenceTime)
 		story, err := w.Story(t.Context(), router)
 		if err != nil || story.Title != "after" || len(story.Files) != 4 || len(story.Chapters) != 2 {
@@ -99,7 +97,7 @@ func TestOthersObjectsAreAskedForAgain(t *testing.T) {
 
 		store.stat = func(string) error { return errDown }
 		time.Sleep(absenceTime)
-		store.store(one.Key(), "replaced again")
+		store.Set(one.Key(), "replaced again")
 		if got := w.located(one); got != 8 {
 			t.Errorf("with a store that does not answer chapter 1 has %d bytes", got)
 		}
@@ -136,12 +134,12 @@ func TestPostedObjectIsSeenAtOnce(t *testing.T) {
 		}
 		sign()
 		for _, content := range []string{"posted", "posted again", "and again"} {
-			store.store(path.Key(), content)
+			store.Set(path.Key(), content)
 			if got := w.located(path); got != int64(len(content)) {
 				t.Errorf("%q has %d bytes", content, got)
 			}
 		}
-		store.store(path.Key(), "for the feed")
+		store.Set(path.Key(), "for the feed")
 		story, err := w.Story(t.Context(), router)
 		if err != nil || len(story.Files) != 1 || story.Files[0].Size != 12 {
 			t.Errorf("story %+v, %v", story, err)
@@ -164,7 +162,7 @@ func TestProxyTeachesTheIndex(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		store.store(path.Key(), "somebody's")
+		store.Set(path.Key(), "somebody's")
 		c, err := w.Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +170,7 @@ func TestProxyTeachesTheIndex(t *testing.T) {
 		if got := w.located(path); got != 10 || c.Size != 10 {
 			t.Errorf("%d bytes, opened %d", got, c.Size)
 		}
-		store.store(path.Key(), "of others")
+		store.Set(path.Key(), "of others")
 		if _, err := c.Range(0, 10); !errors.Is(err, codestory.ErrChanged) {
 			t.Errorf("the version that was begun with: %v", err)
 		}
@@ -182,10 +180,10 @@ func TestProxyTeachesTheIndex(t *testing.T) {
 		if err := w.Delete(t.Context(), kilo, false); err != nil { // ours alone
 			t.Fatal(err)
 		}
-		if content, ok := store.object(path.Key()); content != "of others" {
+		if content, ok := store.Content(path.Key()); content != "of others" {
 			t.Errorf("the object of somebody else: %q, %v", content, ok)
 		}
-		if _, ok := store.object(other.Key()); ok {
+		if _, ok := store.Content(other.Key()); ok {
 			t.Error("the object of our own is still there")
 		}
 	})

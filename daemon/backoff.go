@@ -37,12 +37,3 @@ func itemDelay(failures int) time.Duration {
 	}
 	return itemDelays.after(failures - quickAttempts + 1)
 }
-
-// patience is how long that attempt at a file waits while nothing is seen to move; 0 is the store's own time. A proxy
-// that takes a body at once and passes it on slowly would be given up again and again otherwise.
-func patience(attempt int) time.Duration {
-	if attempt <= quickAttempts {
-		return 0
-	}
-	return min(time.Minute<<min(attempt-quickAttempts-1, 10), 10*time.Minute)
-}

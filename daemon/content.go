@@ -49,7 +49,7 @@ func (r *fileRange) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := r.file.ReadAt(p[:min(int64(len(p)), r.end-r.offset)], r.offset)
-	if err := r.file.Intact(); err != nil {
+	if err := r.file.Unchanged(); err != nil {
 		return 0, err
 	}
 	r.offset += int64(n)

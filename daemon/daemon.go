@@ -76,8 +76,7 @@ type Daemon struct {
 	reading   sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
 	settled   map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
 	swept     questions                               // for the metadata.json of stories without an owner
-	reported  *problem.Set
-	receiving sync.Map // of codestory.Path: for which a form brings a file
+	receiving sync.Map                                // of codestory.Path: for which a form brings a file
 
 	database databaseTrouble
 	empty    emptyDir

@@ -24,17 +24,17 @@ func TestDelete(t *testing.T) {
 		w.write(one, "one")
 		w.write(other, "another story's")
 		w.upload(time.Second)
-		store.store(theirs.Key(), "another program's")
+		store.Set(theirs.Key(), "another program's")
 
 		if err := w.Delete(t.Context(), kilo, false); err != nil {
 			t.Fatal(err)
 		}
 		w.upload(5 * time.Minute)
-		if _, there := store.object(one.Key()); there {
+		if _, there := store.Content(one.Key()); there {
 			t.Error("the object is still in the store")
 		}
 		for _, path := range []codestory.Path{theirs, other} {
-			if _, there := store.object(path.Key()); !there {
+			if _, there := store.Content(path.Key()); !there {
 				t.Errorf("%s was deleted too", path)
 			}
 		}
@@ -52,12 +52,12 @@ func TestDelete(t *testing.T) {
 
 		w.settle(one)
 		w.upload(time.Second)
-		if _, there := store.object(one.Key()); there {
+		if _, there := store.Content(one.Key()); there {
 			t.Error("it was uploaded again, unchanged")
 		}
 		w.write(one, "rewritten")
 		w.upload(5 * time.Minute)
-		if got, _ := store.object(one.Key()); got != "rewritten" {
+		if got, _ := store.Content(one.Key()); got != "rewritten" {
 			t.Errorf("after a change the store has %q", got)
 		}
 	})
@@ -121,7 +121,7 @@ func TestDeleteWhileTheStoreIsAway(t *testing.T) {
 		store.remove = nil
 		w.upload(3 * time.Minute)
 		for _, path := range paths {
-			if _, there := store.object(path.Key()); there {
+			if _, there := store.Content(path.Key()); there {
 				t.Errorf("%s is still there", path)
 			}
 		}
@@ -141,7 +141,7 @@ func TestDeleteDuringUpload(t *testing.T) {
 			<-ctx.Done()
 			go func() { // the server goes on with what it has
 				<-late
-				store.store(key, "one")
+				store.Set(key, "one")
 			}()
 			return ctx.Err()
 		}
@@ -157,12 +157,12 @@ func TestDeleteDuringUpload(t *testing.T) {
 		}
 		close(late)
 		synctest.Wait()
-		if _, there := store.object(path.Key()); !there {
+		if _, there := store.Content(path.Key()); !there {
 			t.Fatal("the store of this test did not go on")
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if _, there := store.object(path.Key()); there {
+		if _, there := store.Content(path.Key()); there {
 			t.Error("what a cut request brought is still there")
 		}
 		stop()
@@ -190,7 +190,7 @@ func TestReceive(t *testing.T) {
 		if err := w.Receive(t.Context(), path, expires, io.MultiReader(strings.NewReader("some"), failing{broken})); !errors.Is(err, broken) {
 			t.Errorf("a reader that fails: %v", err)
 		}
-		if _, there := store.object(path.Key()); there {
+		if _, there := store.Content(path.Key()); there {
 			t.Error("a part of it was stored")
 		}
 		if err := w.Receive(t.Context(), path, expires, strings.NewReader("sound")); err != nil {
@@ -202,9 +202,9 @@ func TestReceive(t *testing.T) {
 		if err := w.Delete(t.Context(), kilo, false); err != nil {
 			t.Fatal(err)
 		}
-		store.store(path.Key(), "posted once more") // by whoever still has the form
+		store.Set(path.Key(), "posted once more") // by whoever still has the form
 		w.upload(2 * time.Hour)
-		if _, there := store.object(path.Key()); there {
+		if _, there := store.Content(path.Key()); there {
 			t.Error("it is still there")
 		}
 	})

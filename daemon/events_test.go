@@ -149,7 +149,7 @@ func TestEventsOfAnUpload(t *testing.T) {
 				got = append(got, "remote "+string(e.Remote.State))
 			}
 		}
-		want := []string{"file queued", "remote ok", "file uploading", "upload 0/3", "upload 0/3", "file synced", "story " + string(kilo)}
+		want := []string{"file queued", "remote ok", "file uploading", "upload 0/3", "upload 3/3", "file synced", "story " + string(kilo)}
 		if !slices.Equal(got, want) {
 			t.Errorf("events: %q, want %q", got, want)
 		}

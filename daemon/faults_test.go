@@ -100,9 +100,9 @@ func TestLostIndexOfWhatIsOnlyStored(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "Router"}`)
-		store.store(codestory.ChapterPath(router, 1).Key(), "one")
-		store.store(codestory.KeyPrefix+"not a story's", "another's")
+		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "Router"}`)
+		store.Set(codestory.ChapterPath(router, 1).Key(), "one")
+		store.Set(codestory.KeyPrefix+"not a story's", "another's")
 		w.lose()
 		w.upload(time.Hour)
 		page, err := w.Stories(t.Context(), nil, 10, "")
@@ -122,8 +122,8 @@ func TestLostIndexAndADeniedObject(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
 		denied, other := codestory.ChapterPath(router, 1), codestory.ChapterPath(router, 2)
-		store.store(denied.Key(), "one")
-		store.store(other.Key(), "two")
+		store.Set(denied.Key(), "one")
+		store.Set(other.Key(), "two")
 		store.stat = func(key string) error {
 			if key == denied.Key() {
 				return errors.New("403")
@@ -153,9 +153,9 @@ func TestLostIndexAndAnotherObject(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
 		same, other, longer := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2), codestory.ChapterPath(kilo, 3)
-		store.store(same.Key(), "same")
-		store.store(other.Key(), "othr")
-		store.store(longer.Key(), "longer than it")
+		store.Set(same.Key(), "same")
+		store.Set(other.Key(), "othr")
+		store.Set(longer.Key(), "longer than it")
 		for _, path := range []codestory.Path{same, other, longer} {
 			w.write(path, "same")
 		}
@@ -168,7 +168,7 @@ func TestLostIndexAndAnotherObject(t *testing.T) {
 			t.Errorf("uploaded %q", got)
 		}
 		for _, path := range []codestory.Path{same, other, longer} {
-			if content, _ := store.object(path.Key()); content != "same" {
+			if content, _ := store.Content(path.Key()); content != "same" {
 				t.Errorf("%s is %q in the store", path, content)
 			}
 		}
@@ -201,6 +201,9 @@ func TestDeniedKeyIsNoHostage(t *testing.T) {
 
 // One file that the store cannot take leaves readers what it has.
 func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
 		for _, fault := range []error{errors.New("500"), errDenied} {
@@ -264,7 +267,7 @@ func TestFilesThatAreGoneAreSwept(t *testing.T) {
 		}
 		fault := &codestory.PathError{Name: string(refused), Fault: codestory.PathUnstorable, Reason: "rename it"}
 		change := watch.Change{Name: string(refused), Version: codestory.Version{Size: 1}, Fault: fault}
-		if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{change}); err != nil {
+		if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{change}, finished); err != nil {
 			t.Fatal(err)
 		}
 		w.upload(2 * sweepEvery)

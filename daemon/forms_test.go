@@ -45,7 +45,7 @@ func TestFormIsGoodForOneFile(t *testing.T) {
 		defer q.Close()
 		w.Daemon = New(w.tree, q, store, Options{Spool: t.TempDir()})
 		receive(expires, "third", codestory.ErrFormUsed)
-		if object, _ := store.object(path.Key()); object != "another form's" {
+		if object, _ := store.Content(path.Key()); object != "another form's" {
 			t.Errorf("stored is %q", object)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -84,7 +85,7 @@ func TestDeniedUploadsMakeNoStorm(t *testing.T) {
 		w := newWorld(t, store, Options{})
 		paths := chapters(w, 100)
 		w.upload(29 * time.Minute)
-		if n := len(store.calls); n >= 29*20 {
+		if n := len(store.Calls("")); n >= 29*20 {
 			t.Errorf("%d requests in 29 minutes", n)
 		}
 		if got := w.gate.verdict().state; got != codestory.RemoteDenied {
@@ -115,13 +116,16 @@ func TestDeniedIsToldAtOnce(t *testing.T) {
 			t.Errorf("after 10 s the store is %s, %q", got.state, got.message)
 		}
 		if len(store.puts()) != 0 || store.count("check") != 1 {
-			t.Errorf("calls: %v", store.calls)
+			t.Errorf("calls: %v", store.Calls(""))
 		}
 	})
 }
 
 // Uploads that fail one after another, each for a reason of its own, are the store's fault after all.
 func TestManyFailuresShutTheGate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{put: func(context.Context, string) error { return errors.New("500 internal error") }}
 		w := newWorld(t, store, Options{})
@@ -174,6 +178,7 @@ func (r *renewed) CredentialsSeen() string { return fmt.Sprint(r.number.Load()) 
 func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &renewed{scripted: &scripted{}}
+		store.Before = store.script
 		store.check = func() error {
 			if store.number.Load() < 3 {
 				return errDenied
@@ -213,11 +218,12 @@ func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
 // What goes wrong for a moment is over in a moment; what goes on is tried less and less often.
 func TestThreeQuickAttempts(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
+		var mu sync.Mutex // guards failed
 		failed := map[string]int{}
 		store := &scripted{}
 		store.put = func(_ context.Context, key string) error {
-			store.mu.Lock()
-			defer store.mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
 			if failed[key]++; failed[key] < quickAttempts {
 				return errors.New("connection reset")
 			}
@@ -288,15 +294,4 @@ func TestRetryAsksTheStore(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func TestPatienceOfAnAttempt(t *testing.T) {
-	t.Parallel()
-	for attempt, want := range map[int]time.Duration{
-		1: 0, 3: 0, 4: time.Minute, 5: 2 * time.Minute, 8: 10 * time.Minute, 1000: 10 * time.Minute,
-	} {
-		if got := patience(attempt); got != want {
-			t.Errorf("attempt %d waits for %v, want %v", attempt, got, want)
-		}
-	}
 }

@@ -15,30 +15,31 @@ import (
 // intake makes what the watcher hands on durable.
 type intake struct{ d *Daemon }
 
-// Unknown leaves out the versions that the index has already.
-func (in intake) Unknown(_ context.Context, seen []watch.Change) ([]watch.Change, error) {
-	paths := make([]string, len(seen))
-	versions := make([]codestory.Version, len(seen))
-	for i, c := range seen {
+// Finished records the versions that the index does not have yet. One of a metadata.json that cannot be read for now is an
+// error, after all others were enqueued: the watcher comes again, and they are known then.
+func (in intake) Finished(ctx context.Context, files []watch.Change, ready func(watch.Change) bool) error {
+	paths := make([]string, len(files))
+	versions := make([]codestory.Version, len(files))
+	for i, c := range files {
 		paths[i], versions[i] = c.Name, c.Version
 		in.d.twins.note(in.d.tree, c.Name, c.Version)
 	}
 	known, err := in.d.queue.Known(paths, versions)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var unknown []watch.Change
-	for i, c := range seen {
+	var changes []watch.Change
+	for i, c := range files {
 		if in.readOnly(c) {
 			if known[i], err = in.wasRead(c); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		if !known[i] {
-			unknown = append(unknown, c)
+		if (c.Again || !known[i]) && ready(c) {
+			changes = append(changes, c)
 		}
 	}
-	return unknown, nil
+	return in.record(ctx, changes)
 }
 
 // readOnly reports whether this is a metadata.json that is excluded: it is read, and not uploaded.
@@ -60,9 +61,8 @@ func (in intake) wasRead(c watch.Change) (bool, error) {
 	return in.d.settled[c.Path.Story()] == c.Version, nil
 }
 
-// Settled enqueues the changes, with what a metadata.json among them says of its story. One that cannot be read for now
-// is an error, after all others were enqueued: the watcher comes again, and they are known then.
-func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
+// record enqueues the changes, with what a metadata.json among them says of its story.
+func (in intake) record(ctx context.Context, changes []watch.Change) error {
 	in.d.reading.Lock()
 	defer in.d.reading.Unlock()
 	batch, readOnly := make([]queue.Change, 0, len(changes)), []queue.Change(nil)
@@ -70,7 +70,6 @@ func (in intake) Settled(ctx context.Context, changes []watch.Change) error {
 	read := int64(0) // bytes of metadata in the batch
 	for _, c := range changes {
 		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: in.readOnly(c)}
-		in.d.twins.note(in.d.tree, c.Name, c.Version)
 		switch {
 		case len(c.Name) > queue.MaxPath:
 			in.d.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])
@@ -206,7 +205,7 @@ func (in intake) metadata(ctx context.Context, c watch.Change) (m *codestory.Met
 	if m, faults, err = readMetadata(f); err != nil {
 		return nil, "", err
 	}
-	return m, faults, f.Intact()
+	return m, faults, f.Unchanged()
 }
 
 // readMetadata reads a metadata.json; nil where nothing of it parses. Its error is one of reading.

@@ -22,13 +22,16 @@ func tardy(w *world, path codestory.Path, later time.Duration) {
 		const old = "the first version"
 		go func() {
 			time.Sleep(later)
-			w.store.store(key, old)
+			w.store.Set(key, old)
 		}()
 		return &remote.UnansweredError{ETag: describeBytes(key, []byte(old)).ETag, Err: errors.New("no byte moved on the connection")}
 	}
 }
 
 func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	for _, later := range []time.Duration{time.Second, 10 * time.Minute, 5 * time.Hour} {
 		t.Run(later.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -42,7 +45,7 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 				time.Sleep(quickDelays.first / 20) // before it is tried again
 				w.write(path, "the second")
 				time.Sleep(time.Second / 2)
-				if got, _ := w.store.object(path.Key()); got != "the second" {
+				if got, _ := w.store.Content(path.Key()); got != "the second" {
 					t.Errorf("the store has %q", got)
 				}
 				time.Sleep(later)
@@ -52,7 +55,7 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 					t.Error(err)
 				}
 				w.upload(2*later + time.Minute)
-				if got, _ := w.store.object(path.Key()); got != "the second" || w.state(path) != codestory.Synced {
+				if got, _ := w.store.Content(path.Key()); got != "the second" || w.state(path) != codestory.Synced {
 					t.Errorf("in the end the store has %q, and the file is %s", got, w.state(path))
 				}
 				if n := w.store.count("put"); n != 3 {
@@ -84,9 +87,9 @@ func TestUnansweredUploadsAreLeftAlone(t *testing.T) {
 		}
 		w.write(path, "the second")
 		w.upload(time.Second)
-		w.store.store(path.Key(), "what another program put")
+		w.store.Set(path.Key(), "what another program put")
 		w.upload(lateTime)
-		if got, _ := w.store.object(path.Key()); got != "what another program put" {
+		if got, _ := w.store.Content(path.Key()); got != "what another program put" {
 			t.Errorf("the store has %q", got)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -104,7 +105,7 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 
 // OpenHere opens the bytes of the file on this machine; codestory.ErrNotFound where it is not here.
 func (d *Daemon) OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
-	f, err := d.tree.OpenSteady(ctx, path)
+	f, err := d.tree.OpenStable(ctx, path)
 	switch {
 	case err == nil:
 		return d.localContent(path, f), nil
@@ -174,13 +175,8 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	if err != nil {
 		return codestory.Story{}, err
 	}
-	v := storyView{story: s, files: files, sounds: sounds, settling: map[codestory.Path]string{}, now: now}
-	for _, path := range d.watcher.Settling(s.ID) {
-		if d.rules.Excludes(path) { // it settles to be read
-			continue
-		}
-		v.settling[path], _ = d.watcher.SettlingReason(path)
-	}
+	v := storyView{story: s, files: files, sounds: sounds, settling: d.watcher.Settling(s.ID), now: now}
+	maps.DeleteFunc(v.settling, func(path codestory.Path, _ string) bool { return d.rules.Excludes(path) }) // it settles to be read
 	v.here = func(path codestory.Path) (codestory.Version, bool) {
 		version, err := d.tree.Stat(path)
 		return version, err == nil

@@ -67,8 +67,8 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 		if stats, lists := store.count("stat"), store.count("list"); stats != 0 || lists != 1 {
 			t.Errorf("the store was asked %d times for a file and %d times for a list", stats, lists)
 		}
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
-		store.store(codestory.StoryAudioPath(router).Key(), "audio")
+		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "T"}`)
+		store.Set(codestory.StoryAudioPath(router).Key(), "audio")
 		time.Sleep(absenceTime)
 		if owner, err := w.Owner(t.Context(), router); !owner.Is("ada") || err != nil {
 			t.Errorf("owner %q, %v", owner, err)
@@ -97,14 +97,14 @@ func TestUnknownStoriesWithinALimit(t *testing.T) {
 			}
 			return nil
 		})
-		before := len(store.calls)
+		before := store.count("")
 		for i := range 200 {
 			_, err := w.Owner(ctx, codestory.StoryID(fmt.Sprintf("77777777-7777-4777-8777-%012d", i)))
 			if want := map[bool]error{true: codestory.ErrNotFound, false: errLimit}[i < 20]; !errors.Is(err, want) {
 				t.Fatalf("story %d: %v", i, err)
 			}
 		}
-		if n := len(store.calls) - before; n != 20 {
+		if n := store.count("") - before; n != 20 {
 			t.Errorf("the store was asked %d times", n)
 		}
 	})
@@ -121,7 +121,7 @@ func TestOddMetadataIsAProblem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := (intake{w.Daemon}).Settled(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}); err != nil {
+			if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}, finished); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -217,7 +217,7 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 		w.write(path, `{"user_id": "ada"}`)
 		w.write(path, `{"user_id": `)
 		w.upload(time.Second)
-		if content, _ := store.object(path.Key()); content != `{"user_id": ` {
+		if content, _ := store.Content(path.Key()); content != `{"user_id": ` {
 			t.Errorf("stored %q", content)
 		}
 		s, err := w.Story(t.Context(), kilo)

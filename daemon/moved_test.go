@@ -20,15 +20,14 @@ type copying struct {
 }
 
 func (s *copying) Copy(_ context.Context, from remote.Object, to string) (remote.Object, error) {
-	s.called("copy " + from.Key + " " + to)
 	if s.fault != nil {
 		return remote.Object{}, s.fault
 	}
-	content, ok := s.object(from.Key)
+	content, ok := s.Content(from.Key)
 	if object := describeBytes(from.Key, []byte(content)); !ok || object.ETag != from.ETag {
 		return remote.Object{}, fmt.Errorf("%s: %w", from.Key, remote.ErrReplaced)
 	}
-	s.store(to, content)
+	s.Set(to, content)
 	return describeBytes(to, []byte(content)), nil
 }
 
@@ -67,8 +66,8 @@ func TestMovedStory(t *testing.T) {
 			t.Errorf("%d uploads of %d files", n, len(old))
 		}
 		for i, path := range moved {
-			want, _ := store.object(old[i].Key())
-			if got, _ := store.object(path.Key()); got != want || w.state(path) != codestory.Synced {
+			want, _ := store.Content(old[i].Key())
+			if got, _ := store.Content(path.Key()); got != want || w.state(path) != codestory.Synced {
 				t.Errorf("%s is %s and has %q in the store, want %q", path, w.state(path), got, want)
 			}
 		}
@@ -88,7 +87,7 @@ func TestMovedAndChanged(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		},
-		"object replaced": func(_ *world, store *copying, old, _ codestory.Path) { store.store(old.Key(), "another's") },
+		"object replaced": func(_ *world, store *copying, old, _ codestory.Path) { store.Set(old.Key(), "another's") },
 		"store refuses":   func(_ *world, store *copying, _, _ codestory.Path) { store.fault = errors.ErrUnsupported },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +104,7 @@ func TestMovedAndChanged(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, _ := store.object(moved.Key()); got != string(want) || w.state(moved) != codestory.Synced {
+				if got, _ := store.Content(moved.Key()); got != string(want) || w.state(moved) != codestory.Synced {
 					t.Errorf("it is %s and has %q in the store, want %q", w.state(moved), got, want)
 				}
 				if n := len(store.puts()); n != 2 {

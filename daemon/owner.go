@@ -70,7 +70,7 @@ func unanswering(err error) bool {
 
 // reread has a metadata.json that is here handed on again, whatever is known of its version.
 func (d *Daemon) reread(path codestory.Path) {
-	if _, settles := d.watcher.SettlingReason(path); !settles {
+	if _, settles := d.watcher.Settling(path.Story())[path]; !settles {
 		d.watcher.Recheck(path)
 	}
 }

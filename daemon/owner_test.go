@@ -158,8 +158,8 @@ func TestOwnerInTheStoreOnly(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
-		store.store(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada", "title": "T"}`)
-		store.store(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
+		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada", "title": "T"}`)
+		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
 		store.check = func() error { return errDown }
 		store.stat = func(string) error { return errDown }
 		w.write(codestory.ChapterPath(kilo, 1), "one")
@@ -205,13 +205,13 @@ func TestOwnerFoundWithTheFiles(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{})
 		w.upload(time.Second)
-		store.store(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada"}`)
-		store.store(codestory.ChapterPath(kilo, 1).Key(), "one")
+		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada"}`)
+		store.Set(codestory.ChapterPath(kilo, 1).Key(), "one")
 		if _, err := w.Locate(t.Context(), codestory.ChapterPath(kilo, 1)); err != nil {
 			t.Fatal(err)
 		}
 		w.wantOwner("after a chapter was found", kilo, ada)
-		store.store(codestory.MetadataPath(router).Key(), `null`)
+		store.Set(codestory.MetadataPath(router).Key(), `null`)
 		if _, err := w.Owner(t.Context(), router); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func TestStoreDoesNotReplaceWhatIsHere(t *testing.T) {
 		store := &scripted{}
 		w := newWorld(t, store, Options{Watch: watch.Options{Rules: watch.Rules{Exclude: exclude}}})
 		w.upload(time.Second)
-		store.store(codestory.MetadataPath(kilo).Key(), `{"user_id": "bob"}`)
+		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "bob"}`)
 		w.write(codestory.ChapterPath(kilo, 1), "one")
 		w.write(codestory.MetadataPath(kilo), `{"user_id": "ada"}`)
 		w.wantOwner("read here", kilo, ada)

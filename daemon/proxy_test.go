@@ -73,7 +73,7 @@ func (s *moody) read(t *testing.T, offset, length int64) (string, error) {
 func TestProxyAsksForTheRangeAlone(t *testing.T) {
 	t.Parallel()
 	s := &moody{}
-	s.store(farKey, "0123456789")
+	s.Set(farKey, "0123456789")
 	if got, err := s.read(t, 3, 4); got != "3456" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
@@ -99,7 +99,7 @@ func TestProxyAsksARefusingStoreOnceMore(t *testing.T) {
 		if c.open != nil {
 			s.open = func(r io.Reader) (io.Reader, error) { return r, c.open() }
 		}
-		s.store(farKey, "0123456789")
+		s.Set(farKey, "0123456789")
 		got, err := s.read(t, 0, 10)
 		if got != c.want || (err != nil) != (c.want == "") {
 			t.Errorf("%s: got %q, %v", name, got, err)
@@ -121,7 +121,7 @@ func TestProxyGoesOnWhereTheStoreBrokeOff(t *testing.T) {
 		"an early end": func(r io.Reader) io.Reader { return io.LimitReader(r, 300) },
 	} {
 		s := &moody{open: func(r io.Reader) (io.Reader, error) { return breakOff(r), nil }}
-		s.store(farKey, data)
+		s.Set(farKey, data)
 		if got, err := s.read(t, 100, 800); got != data[100:900] || err != nil {
 			t.Errorf("%s: read %d bytes, %v", name, len(got), err)
 		}
@@ -130,7 +130,7 @@ func TestProxyGoesOnWhereTheStoreBrokeOff(t *testing.T) {
 		}
 	}
 	s := &moody{open: func(io.Reader) (io.Reader, error) { return strings.NewReader(""), nil }}
-	s.store(farKey, data)
+	s.Set(farKey, data)
 	got, err := s.read(t, 0, 10)
 	if got != "" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, codestory.ErrUnavailable) || len(s.asked) != 2 {
 		t.Errorf("a store that gives nothing: read %q, %v, asked %q", got, err, s.asked)
@@ -141,9 +141,9 @@ func TestProxyGoesOnWhereTheStoreBrokeOff(t *testing.T) {
 func TestProxyNeverMixesVersions(t *testing.T) {
 	t.Parallel()
 	s := &moody{}
-	s.store(farKey, strings.Repeat("a", 1000))
+	s.Set(farKey, strings.Repeat("a", 1000))
 	s.open = func(r io.Reader) (io.Reader, error) {
-		s.store(farKey, strings.Repeat("b", 1000))
+		s.Set(farKey, strings.Repeat("b", 1000))
 		return io.LimitReader(r, 300), nil
 	}
 	got, err := s.read(t, 0, 1000)

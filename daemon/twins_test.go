@@ -29,7 +29,7 @@ func TestTwins(t *testing.T) {
 		w.write(decomposed, "two")
 		w.upload(time.Second)
 		for path, want := range map[codestory.Path]string{composed: "one", decomposed: "two"} {
-			if got, _ := store.object(path.Key()); got != want {
+			if got, _ := store.Content(path.Key()); got != want {
 				t.Errorf("%+q has %q, want %q", path, got, want)
 			}
 		}
@@ -45,8 +45,12 @@ func TestTwins(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := []watch.Change{{Name: string(composed), Path: composed, Version: version}}
-		if unknown, err := (intake{again}).Unknown(t.Context(), seen); err != nil || len(unknown) != 0 {
-			t.Errorf("unknown: %v, %v", unknown, err)
+		refuse := func(c watch.Change) bool {
+			t.Errorf("%s is not known", c.Name)
+			return false
+		}
+		if err := (intake{again}).Finished(t.Context(), seen, refuse); err != nil {
+			t.Error(err)
 		}
 		if status, err := again.Status(t.Context()); err != nil || len(status.Problems) != 1 {
 			t.Errorf("after a restart: %+v, %v", status.Problems, err)

@@ -238,7 +238,6 @@ func (d *Daemon) store(ctx context.Context, claim *queue.Claim) (remote.Object, 
 		ContentType: claim.Path.ContentType(),
 		Ledger:      claim,
 		Progress:    progress,
-		Patience:    patience(claim.Attempt),
 		Silent:      d.noteSilence(claim),
 	})
 }

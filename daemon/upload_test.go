@@ -39,6 +39,9 @@ func TestPlayableFirst(t *testing.T) {
 
 // One file that the store refuses holds up no other, and is tried again without end.
 func TestFailingFileIsNoHostage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
 	inBubble(t, func(t *testing.T) {
 		bad := codestory.ChapterPath(kilo, 1).Key()
 		store := &scripted{put: func(_ context.Context, key string) error {
@@ -225,7 +228,7 @@ func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 		name = filepath.Join(w.tree.Dir(), string(path))
 		w.write(path, "one")
 		w.upload(time.Minute)
-		if content, ok := store.object(path.Key()); ok {
+		if content, ok := store.Content(path.Key()); ok {
 			t.Errorf("the store has %q", content)
 		}
 		if got := w.state(path); got != codestory.Settling {
@@ -234,7 +237,7 @@ func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 		store.put = nil
 		w.settle(path)
 		w.upload(time.Minute)
-		if content, _ := store.object(path.Key()); content != "two" {
+		if content, _ := store.Content(path.Key()); content != "two" {
 			t.Errorf("the store has %q", content)
 		}
 	})
@@ -254,7 +257,7 @@ func TestTouchedFileIsNotSentAgain(t *testing.T) {
 		}
 		w.write(path, "two")
 		w.upload(time.Second)
-		if content, _ := store.object(path.Key()); content != "two" || w.state(path) != codestory.Synced {
+		if content, _ := store.Content(path.Key()); content != "two" || w.state(path) != codestory.Synced {
 			t.Errorf("after a change of the same size the store has %q, the file is %s", content, w.state(path))
 		}
 	})

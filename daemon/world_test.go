@@ -3,17 +3,12 @@ package daemon
 import (
 	"context"
 	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +17,7 @@ import (
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
+	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
 const (
@@ -31,158 +27,40 @@ const (
 
 // scripted is a store in memory that answers as its script says.
 type scripted struct {
+	remotetest.Memory
 	check  func() error                                // what Check answers; nil is well
 	put    func(ctx context.Context, key string) error // what Put answers after its bytes were read; nil is well
 	remove func(key string) error                      // what Remove answers for the key; nil is well
-	stat   func(key string) error                      // what Stat answers for the key; nil is well
-
-	mu      sync.Mutex
-	objects map[string][]byte
-	calls   []string // method and key, in order
+	stat   func(key string) error                      // what Stat and Open answer for the key; nil is well
 }
 
-func (s *scripted) Info() remote.Info { return remote.Info{Kind: "memory", Endpoint: "test"} }
-
-func (s *scripted) called(what string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, what)
-}
-
-func (s *scripted) count(prefix string) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if strings.HasPrefix(c, prefix) {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *scripted) puts() (keys []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if key, ok := strings.CutPrefix(c, "put "); ok {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-func (s *scripted) object(key string) (string, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b, ok := s.objects[key]
-	return string(b), ok
-}
-
-func (s *scripted) store(key, content string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.objects == nil {
-		s.objects = map[string][]byte{}
-	}
-	s.objects[key] = []byte(content)
-}
-
-func (s *scripted) Check(context.Context) error {
-	s.called("check")
-	if s.check == nil {
-		return nil
-	}
-	return s.check()
-}
-
-func (s *scripted) Put(ctx context.Context, key string, src remote.Source, _ remote.PutOptions) (remote.Object, error) {
-	s.called("put " + key)
-	b, err := io.ReadAll(io.NewSectionReader(src, 0, src.Size()))
-	if err != nil {
-		return remote.Object{}, err
-	}
-	if s.put != nil {
-		if err := s.put(ctx, key); err != nil {
-			return remote.Object{}, err
-		}
-	}
-	if err := errors.Join(src.Check(), ctx.Err()); err != nil {
-		return remote.Object{}, err
-	}
-	s.store(key, string(b))
-	return describeBytes(key, b), nil
-}
-
-func (s *scripted) Remove(_ context.Context, keys []string) error {
-	refused := &remote.RemoveError{Failed: map[string]error{}}
-	for _, key := range keys {
-		s.called("remove " + key)
-		if s.remove != nil {
-			if err := s.remove(key); err != nil {
-				refused.Failed[key] = err
-				continue
-			}
-		}
-		s.mu.Lock()
-		delete(s.objects, key)
-		s.mu.Unlock()
-	}
-	if len(refused.Failed) > 0 {
-		return refused
+func (s *scripted) script(ctx context.Context, call, key string) error {
+	switch {
+	case call == "check" && s.check != nil:
+		return s.check()
+	case call == "put" && s.put != nil:
+		return s.put(ctx, key)
+	case call == "remove" && s.remove != nil:
+		return s.remove(key)
+	case (call == "stat" || call == "open") && s.stat != nil:
+		return s.stat(key)
 	}
 	return nil
 }
 
+func (s *scripted) count(prefix string) int { return len(s.Calls(prefix)) }
+
+func (s *scripted) puts() (keys []string) {
+	for _, call := range s.Calls("put ") {
+		keys = append(keys, strings.TrimPrefix(call, "put "))
+	}
+	return keys
+}
+
+// describeBytes is the object that the store has of these bytes.
 func describeBytes(key string, b []byte) remote.Object {
-	sum := md5.Sum(b)
-	digest := hex.EncodeToString(sum[:])
+	digest := fmt.Sprintf("%x", md5.Sum(b))
 	return remote.Object{Key: key, Size: int64(len(b)), ETag: digest, MD5: digest}
-}
-
-func (s *scripted) Stat(_ context.Context, key string) (remote.Object, error) {
-	s.called("stat " + key)
-	if s.stat != nil {
-		if err := s.stat(key); err != nil {
-			return remote.Object{}, err
-		}
-	}
-	content, ok := s.object(key)
-	if !ok {
-		return remote.Object{}, fmt.Errorf("%s: %w", key, codestory.ErrNotFound)
-	}
-	return describeBytes(key, []byte(content)), nil
-}
-
-func (s *scripted) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
-	object, err := s.Stat(ctx, key)
-	if err != nil {
-		return nil, remote.Object{}, err
-	}
-	content, _ := s.object(key)
-	rest := strings.NewReader(content[offset:])
-	if length < 0 {
-		return io.NopCloser(rest), object, nil
-	}
-	return io.NopCloser(io.LimitReader(rest, length)), object, nil
-}
-
-func (s *scripted) List(_ context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
-	s.called("list " + prefix)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var found []remote.Object
-	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
-		if strings.HasPrefix(key, prefix) && key > after {
-			found = append(found, describeBytes(key, s.objects[key]))
-		}
-	}
-	return func(yield func(remote.Object, error) bool) {
-		for _, object := range found {
-			if !yield(object, nil) {
-				return
-			}
-		}
-	}
 }
 
 // world is a daemon with its directory and database, and no watcher that runs: files are enqueued by hand.
@@ -195,6 +73,7 @@ type world struct {
 
 func newWorld(t *testing.T, store *scripted, opts Options) *world {
 	t.Helper()
+	store.Before = store.script
 	tree, err := watch.OpenTree(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -228,10 +107,13 @@ func (w *world) settle(path codestory.Path) {
 		w.t.Fatal(err)
 	}
 	change := watch.Change{Name: string(path), Path: path, Version: version}
-	if err := (intake{w.Daemon}).Settled(w.t.Context(), []watch.Change{change}); err != nil {
+	if err := (intake{w.Daemon}).Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
 		w.t.Fatal(err)
 	}
 }
+
+// finished is what a watcher answers that has looked at the file.
+func finished(watch.Change) bool { return true }
 
 // lose has the database damaged, and found to be.
 func (w *world) lose() {

@@ -177,6 +177,9 @@ func TestEnqueueAllOrNone(t *testing.T) {
 // TestNoDeadlockWhileGrowing: claims and look-ups go on while the database grows, for which bbolt waits for all
 // readers and lets no new one in.
 func TestNoDeadlockWhileGrowing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	q, err := Open(filepath.Join(t.TempDir(), "codestoryd.db"), "a", Options{})
 	if err != nil {

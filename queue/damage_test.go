@@ -228,6 +228,9 @@ func firstDifference(got, want string) string {
 // TestDamagedTruncated: a database that was cut short, at each of its pages and within some. It is refused where pages
 // are cut off that were ever in use.
 func TestDamagedTruncated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	content := read(t, sample)
@@ -257,6 +260,9 @@ var pageSize = os.Getpagesize()
 
 // TestDamagedNoise: one page after another is noise.
 func TestDamagedNoise(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	rng := rand.New(rand.NewPCG(*noiseSeed, 0))
@@ -274,6 +280,9 @@ func TestDamagedNoise(t *testing.T) {
 
 // TestDamagedZeros: one page after another is zeros, as after a crash of a file system that lost it.
 func TestDamagedZeros(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	for at := 0; at < len(read(t, sample)); at += pageSize {
@@ -290,6 +299,9 @@ func TestDamagedZeros(t *testing.T) {
 // at times again while it rolls that back, and then never lets go of its lock. Nobody waits for that, and nothing more
 // is written. Which of the pages it takes first is by chance, so there are some rounds.
 func TestDamagedFreelist(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it damages a database many times")
+	}
 	t.Parallel()
 	sample := newSample(t)
 	for n := range 16 {

@@ -18,12 +18,18 @@ func TestMain(m *testing.M) {
 
 // TestKill kills a process that writes, again and again, and looks at what is left.
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it kills processes")
+	}
 	t.Parallel()
 	queuetest.Kill(t, *killRounds, queue.Invariants)
 }
 
 // TestKillAsked kills a process that is told what to drop, again and again, and damages the database that it leaves.
 func TestKillAsked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it kills processes")
+	}
 	t.Parallel()
 	queuetest.KillAsked(t, *killRounds/3)
 }

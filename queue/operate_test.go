@@ -91,6 +91,9 @@ func TestDropLastsUntilTheFileChanges(t *testing.T) {
 }
 
 func TestRetryAllTakesMoreThanOneTransaction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	q := open(t)
 	const files = 2500
@@ -108,6 +111,9 @@ func TestRetryAllTakesMoreThanOneTransaction(t *testing.T) {
 }
 
 func TestHastenTakesMoreThanOneTransaction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	q := open(t)
 	const files = 1500

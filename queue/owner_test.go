@@ -11,6 +11,9 @@ import (
 
 // The owner is that of the last metadata that was made durable, however often it was asked for before.
 func TestOwnerIsTheLastOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	q := openQueue(t)
 	const id = codestory.StoryID("3f0e8a52-6c1b-4d7e-9a34-5b2c8d917e06")

@@ -15,6 +15,9 @@ import (
 // TestRebuildUnderUse: whoever claims while a database is replaced gets in the end what there is to claim, or nothing, and
 // stands in nobody's way.
 func TestRebuildUnderUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "codestoryd.db")
 	q, err := queue.Open(path, "a", queue.Options{Rebuild: true})

@@ -229,6 +229,9 @@ func TestRebuildWhole(t *testing.T) {
 
 // TestRebuildTwice: the second time loses no more than the first.
 func TestRebuildTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	path := asked(t)
 	for range 6 {
@@ -293,6 +296,9 @@ func TestKeptTorn(t *testing.T) {
 
 // TestKeptStaysSmall: however often an upload's state is saved, the file stays within a bound.
 func TestKeptStaysSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes many thousand records")
+	}
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "codestoryd.db")
 	q := openAt(t, path, "a")

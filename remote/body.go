@@ -12,36 +12,41 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// Body is what a Store sends of a Source: all of its bytes, once, digested as they pass.
+// Body reads all bytes of a Source once, for a Store to send, and digests them.
 //
-// The last byte is given out only after the source, read to its end, has said that it is still the version that was
-// opened. A store that was told the length commits nothing until it has that byte, so a file that was written to
-// while it was read is never stored, not even for a moment.
+// It returns the last byte only after the source was read to its end and has confirmed that it is still the version that
+// was opened. A store that was told the length commits nothing without that byte, so a file that was written to while it
+// was read is never stored, not even for a moment.
 //
-// The digest is MD5 because that is what S3 answers a PUT with, whatever the server. It guards against accidents, not
-// against an attacker.
+// The digest is MD5 because that is what every S3 server answers a PUT with. It guards against accidents, not against an
+// attacker.
 type Body struct {
 	size int64
 	src  Source
 
-	mu      sync.Mutex // guards what follows: a transport may still read when its caller has got an answer
+	mu      sync.Mutex // guards the fields below: a transport may still read when its caller has the answer
 	offset  int64
-	digest  hash.Hash
+	digest  hash.Hash // nil if nothing is digested
 	also    []io.Writer
-	checked bool  // all was read, and the source had not changed
-	err     error // what ended the reading; io.EOF after all of it
+	checked bool  // everything was read, and the source had not changed
+	err     error // that ended the reading; io.EOF at the end
 }
 
 var errBodyClosed = errors.New("read after the upload ended")
 
-// NewBody reads src from its start. It neither opens nor closes src. What is given out is also written to the writers
-// in also, digests of other kinds, whose errors do not count; nothing is once Close has returned.
+// NewBody reads src from its start. It neither opens nor closes src. Every byte that it returns is also written to the
+// writers in also, such as digests of other kinds, whose errors are ignored.
 func NewBody(src Source, also ...io.Writer) *Body {
 	return &Body{size: src.Size(), src: src, digest: md5.New(), also: also}
 }
 
-// Read implements io.Reader. io.EOF means that the whole version was read. The error wraps codestory.ErrChanged where
-// the source is that version no more, and the source's own where it cannot be read; either stays.
+// NewUndigestedBody is NewBody for bytes whose digest is known: Sum is "".
+func NewUndigestedBody(src Source, also ...io.Writer) *Body {
+	return &Body{size: src.Size(), src: src, also: also}
+}
+
+// Read implements io.Reader. io.EOF means that the whole version was read. The error wraps codestory.ErrChanged if the
+// source is no longer that version, and the source's own error if it cannot be read; either is permanent.
 func (b *Body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +61,9 @@ func (b *Body) Read(p []byte) (int, error) {
 		b.err = err
 		return 0, err
 	}
-	b.digest.Write(p[:n])
+	if b.digest != nil {
+		b.digest.Write(p[:n])
+	}
 	for _, w := range b.also {
 		_, _ = w.Write(p[:n])
 	}
@@ -83,11 +90,11 @@ func (b *Body) next(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// readAt reads at least one byte, or says why there is none.
+// readAt reads at least one byte or fails.
 func (b *Body) readAt(p []byte) (int, error) {
 	n, err := b.src.ReadAt(p, b.offset)
 	switch {
-	case n > 0: // an error that stays comes again at the next offset
+	case n > 0: // a permanent error comes again at the next offset
 		return n, nil
 	case err == nil:
 		err = io.ErrNoProgress
@@ -101,19 +108,22 @@ func (b *Body) readAt(p []byte) (int, error) {
 func (b *Body) Sum() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.digest == nil {
+		return ""
+	}
 	return hex.EncodeToString(b.digest.Sum(nil))
 }
 
-// Complete reports whether every byte was given out and the source had not changed by then. A store that reports
-// success without it has not read what it was sent.
+// Complete reports whether every byte was read and the source had not changed by then. A server that reports success
+// before that has not read what it was sent.
 func (b *Body) Complete() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.checked
 }
 
-// Err is the error of the source that ended the reading; nil where there was none. It is there for libraries that
-// report a failure of their own instead of that of the body they were sending.
+// Err is the error of the source that ended the reading; nil if there was none. Libraries may report an error of their
+// own instead of the one that the body returned.
 func (b *Body) Err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,8 +133,8 @@ func (b *Body) Err() error {
 	return b.err
 }
 
-// Close ends the reading: once it has returned, the source is left alone, and whoever opened it may close it, even
-// where a transport still has the body in its hands. It returns nil.
+// Close ends the reading. Once it has returned the source is not read any more and may be closed, even if a transport
+// still holds the body. It returns nil.
 func (b *Body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,23 +9,24 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
+
+	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// DownloadOptions are what a download may be given beside its places. The zero value is fit for use.
+// DownloadOptions are optional; the zero value is ready to use.
 type DownloadOptions struct {
-	// Progress is told of bytes as they arrive, and of those that an earlier attempt has left. It may be nil.
+	// Progress is called with the number of bytes that arrived, and first with those that an earlier attempt left.
 	Progress func(n int64)
 }
 
-// Download makes the file at path, and the directories above it, of the object. The file appears, or is replaced,
-// whole and on disk or not at all, once its digest is that of the object; a store that keeps no digest of it is taken
-// at its word about the size.
+// Download writes the object to the file at path and makes the directories above it. The file appears, or is replaced,
+// whole and synced or not at all, after its digest was compared with that of the object; if the store keeps no digest,
+// its size is.
 //
-// The bytes arrive in a hidden file beside it, .NAME.DIGEST.part, which names the version. What cuts a download off
-// leaves that file, and the next one asks only for what is missing. A file that has the content already is left alone.
+// The bytes arrive in a hidden file beside it, .NAME.DIGEST.part, whose name identifies the version. An interrupted
+// download leaves that file, and the next one requests only what is missing. A file that has the content already is left
+// alone.
 func Download(ctx context.Context, store Store, key, path string, opts DownloadOptions) (Object, error) {
 	object, err := store.Stat(ctx, key)
 	if err != nil {
@@ -35,10 +36,11 @@ func Download(ctx context.Context, store Store, key, path string, opts DownloadO
 		return Object{}, fmt.Errorf("download %s: %w", key, err)
 	}
 	d := download{store: store, object: object, path: path, meter: meter(opts.Progress)}
-	if same, err := d.isThere(ctx); err != nil || same {
-		return object, err
+	done, err := d.isDone(ctx)
+	if err == nil && !done {
+		err = d.run(ctx)
 	}
-	if err := d.run(ctx); err != nil {
+	if err != nil {
 		return Object{}, fmt.Errorf("download %s: %w", key, err)
 	}
 	return object, nil
@@ -51,21 +53,21 @@ type download struct {
 	meter  io.Writer
 }
 
-// part is the path of the file that the bytes arrive in. Another version of the object has another one.
+// part is the path of the file that the bytes of this version arrive in.
 func (d *download) part() string {
 	version := fmt.Sprintf("%s\t%s\t%d\t%s\t%s", d.store.Info().Destination(), d.object.Key, d.object.Size, d.object.ETag,
 		d.object.Modified.UTC().Format("20060102150405.999999999"))
 	digest := sha256.Sum256([]byte(version))
 	dir, name := filepath.Split(d.path)
-	const longest = 255 - len("..0123456789abcdef.part") // of a file's name, on every system
+	const longest = 255 - len("..0123456789abcdef.part") // bytes that every system allows in a file's name
 	if len(name) > longest {
 		name = strings.ToValidUTF8(name[:longest], "")
 	}
 	return filepath.Join(dir, "."+name+"."+hex.EncodeToString(digest[:8])+".part")
 }
 
-// isThere reports whether the file is what would be downloaded.
-func (d *download) isThere(ctx context.Context) (bool, error) {
+// isDone reports whether the file has the content of the object already.
+func (d *download) isDone(ctx context.Context) (bool, error) {
 	info, err := os.Lstat(d.path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() != d.object.Size {
 		return false, nil
@@ -105,17 +107,17 @@ func (d *download) run(ctx context.Context) error {
 	if err == nil {
 		err = os.Rename(part.Name(), d.path)
 	}
-	if errors.Is(err, ErrDiffers) || errors.Is(err, ErrReplaced) { // nothing will ever come of it
+	if errors.Is(err, ErrDiffers) || errors.Is(err, ErrReplaced) { // it can never be completed
 		return errors.Join(err, os.Remove(part.Name()))
 	}
 	if err != nil {
 		return err
 	}
 	d.removeOlder()
-	return syncDir(filepath.Dir(d.path))
+	return atomicfile.SyncDir(filepath.Dir(d.path))
 }
 
-// removeOlder removes what downloads of other versions have left. That is a courtesy, and may fail.
+// removeOlder removes what interrupted downloads of other versions left, as far as it can.
 func (d *download) removeOlder() {
 	dir, name := filepath.Split(d.part())
 	same := name[:len(name)-len("0123456789abcdef.part")]
@@ -128,7 +130,7 @@ func (d *download) removeOlder() {
 	}
 }
 
-// fill has all of the object in part, and has digested it.
+// fill completes part, and writes its whole content to proof unless that is nil.
 func (d *download) fill(ctx context.Context, part *os.File, proof io.Writer) error {
 	if proof == nil {
 		proof = io.Discard
@@ -138,44 +140,34 @@ func (d *download) fill(ctx context.Context, part *os.File, proof io.Writer) err
 	if err != nil {
 		return err
 	}
-	if have > d.object.Size {
-		return fmt.Errorf("%w: %s has %d bytes, and the object %d", ErrDiffers, part.Name(), have, d.object.Size)
+	if have < d.object.Size {
+		got, err := d.fetch(ctx, io.MultiWriter(part, into), have)
+		if err != nil {
+			return err
+		}
+		have += got
 	}
-	if have == d.object.Size {
-		return nil
-	}
-	body, err := d.open(ctx, have)
-	if err != nil {
-		return err
-	}
-	got, err := copyUnder(ctx, io.MultiWriter(part, into), body)
-	if err := errors.Join(err, body.Close()); err != nil {
-		return err
-	}
-	switch have += got; {
+	switch {
 	case have < d.object.Size:
 		return fmt.Errorf("after %d of %d bytes: %w", have, d.object.Size, io.ErrUnexpectedEOF)
 	case have > d.object.Size:
-		return fmt.Errorf("%w: %d came, and the object has %d", ErrDiffers, have, d.object.Size)
+		return fmt.Errorf("%w: %d bytes arrived, and the object has %d", ErrDiffers, have, d.object.Size)
 	default:
 		return nil
 	}
 }
 
-// open reads on from offset, in the version that the download began with.
-func (d *download) open(ctx context.Context, offset int64) (io.ReadCloser, error) {
-	if opener, ok := d.store.(VersionOpener); ok {
-		return opener.OpenVersion(ctx, d.object, offset, -1)
-	}
+// fetch copies the object from offset on to w, if it is still the version that the download began with.
+func (d *download) fetch(ctx context.Context, w io.Writer, offset int64) (n int64, err error) {
 	body, object, err := d.store.Open(ctx, d.object.Key, offset, -1)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
+	defer func() { err = errors.Join(err, body.Close()) }()
 	if object.Size != d.object.Size || object.ETag != d.object.ETag || !object.Modified.Equal(d.object.Modified) {
-		body.Close()
-		return nil, fmt.Errorf("%w: while it was downloaded", ErrReplaced)
+		return 0, fmt.Errorf("%w: while it was downloaded", ErrReplaced)
 	}
-	return body, nil
+	return copyUnder(ctx, w, body)
 }
 
 // copyUnder is io.Copy that ends with ctx.
@@ -197,20 +189,4 @@ func copyUnder(ctx context.Context, w io.Writer, r io.Reader) (n int64, err erro
 			return n, err
 		}
 	}
-}
-
-// syncDir has the names in a directory on disk, where the system has a way to say so.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
 }

@@ -6,33 +6,32 @@ import (
 	"time"
 )
 
-// maxChunk is what a write to a socket takes at once without a limit, in bytes.
+// maxChunk is the most that is sent at once, in bytes.
 const maxChunk = 64 << 10
 
-// credit is how much time nobody used may be used later: it makes up for timers that fire late, and is the longest
-// burst.
+// credit is how much unused time may be used later: it makes up for timers that fire late and bounds bursts.
 const credit = 100 * time.Millisecond
 
-// Limiter holds everything that shares it to one bandwidth, which may change with the time of day. A nil *Limiter
-// does not limit.
+// Limiter shares one bandwidth, which may change with the time of day, among all who use it. A nil *Limiter does not
+// limit.
 type Limiter struct {
 	perSecond func(now time.Time) int64
 
 	mu   sync.Mutex
-	free time.Time // the line is taken until then
+	free time.Time // the line is reserved until then
 }
 
-// NewLimiter asks perSecond, every time that bytes are about to pass, for the bytes per second that are allowed at
-// that moment; 0 and less is no limit. It is called by many goroutines at once.
+// NewLimiter calls perSecond before each chunk for the bytes per second that are allowed at that moment; 0 or less is no
+// limit. Many goroutines call it at once.
 //
-// What is shared out is the line's time, not a stock of bytes: a chunk takes as long as it takes at the limit of its
-// own moment, so a limit that changes leaves neither debt nor credit in the old one's measure.
+// The limiter shares out the line's time, not a stock of bytes: a chunk takes as long as the limit of its own moment
+// says, so a limit that changes leaves neither debt nor credit measured in the old one.
 func NewLimiter(perSecond func(now time.Time) int64) *Limiter {
 	return &Limiter{perSecond: perSecond}
 }
 
-// Chunk is the most bytes to pass at once: a quarter of a second's worth, so that nobody is held up for long and a
-// change of the limit is felt soon; at least 1, at most 64 KiB.
+// Chunk is the most bytes to send at once: a quarter of a second's worth, so that a change of the limit takes effect
+// soon and nobody waits long; at least 1, at most 64 KiB.
 func (l *Limiter) Chunk() int {
 	if l == nil {
 		return maxChunk
@@ -47,7 +46,7 @@ func chunk(perSecond int64) int {
 	return int(min(max(perSecond/4, 1), maxChunk))
 }
 
-// Wait returns once n bytes may pass, or with the error of ctx. Those who wait are served in the order they came.
+// Wait returns once n bytes may be sent, or with the error of ctx. Callers are served in the order they came.
 func (l *Limiter) Wait(ctx context.Context, n int) error {
 	for l != nil && n > 0 {
 		now := time.Now()
@@ -64,7 +63,7 @@ func (l *Limiter) Wait(ctx context.Context, n int) error {
 	return ctx.Err()
 }
 
-// take reserves the line for size bytes and says how long it is until they have gone by.
+// take reserves the line for size bytes and returns how long to wait until they have passed.
 func (l *Limiter) take(now time.Time, size int, perSecond int64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,15 +18,15 @@ import (
 	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// instance is what a running daemon says of itself in the data directory. The file of one that was killed stays.
+// instance is what a running daemon writes about itself to the data directory. A daemon that is killed leaves the file.
 type instance struct {
 	PID       int       `json:"pid"`
 	Address   string    `json:"address"`
 	StartedAt time.Time `json:"started_at"`
-	TLS       string    `json:"tls_sha256,omitempty"` // the fingerprint of its certificate; "" where it serves HTTP
+	TLS       string    `json:"tls_sha256,omitempty"` // the fingerprint of its certificate; "" if it serves HTTP
 }
 
-// url is where the daemon is reached from this machine.
+// url reaches the daemon from this machine.
 func (i instance) url() string {
 	scheme := "http"
 	if i.TLS != "" {
@@ -53,7 +53,7 @@ func writeInstance(dataDir string, i instance) error {
 	return err
 }
 
-// overwrite writes to the place on the disk that the file has already, for one that has no room for another.
+// overwrite writes the file in place, on a disk that has no room for a second one.
 func overwrite(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0o600)
 	if err != nil {
@@ -71,7 +71,7 @@ func removeInstance(dataDir string) error {
 	return err
 }
 
-// withDaemon calls fn with the daemon that runs. The error wraps errNotRunning where none does.
+// withDaemon calls fn with a client of the running daemon. The error wraps errNotRunning if none runs.
 func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error) error {
 	c, err := p.config()
 	if err != nil {
@@ -85,7 +85,7 @@ func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error)
 	return fn(daemon)
 }
 
-// daemon connects to the daemon of this data directory. The error wraps errNotRunning where none answers as such.
+// daemon connects to the daemon of this data directory. The error wraps errNotRunning if nothing answers as that daemon.
 func (c config) daemon(ctx context.Context) (*client.Client, error) {
 	i, err := c.readInstance()
 	if err != nil {
@@ -113,7 +113,7 @@ func (c config) readInstance() (i instance, err error) {
 	if err := json.Unmarshal(b, &i); err != nil {
 		return i, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
 	}
-	if !alive(i.PID) { // it was killed, and another program may have its port by now
+	if !alive(i.PID) { // killed; another program may have its port by now
 		return i, errNotRunning
 	}
 	return i, nil
@@ -122,7 +122,7 @@ func (c config) readInstance() (i instance, err error) {
 // healthTimeout is how long a daemon that runs may take to say so.
 const healthTimeout = 10 * time.Second
 
-// connect shows the owner's token to nobody who has not proved to be the daemon.
+// connect sends the owner's token to nothing that has not proved to be the daemon.
 func (c config) connect(ctx context.Context, i instance) (*client.Client, error) {
 	token, err := access.OwnerToken(c.dataDir)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,12 +12,12 @@ import (
 	"github.com/codestory/codestoryd/api"
 )
 
-// listenSettings are where the API is served, and how. Unless it is a loopback address it needs TLS, or a person's word
-// that it does not.
+// listenSettings are where the API is served, and how. An address that is not a loopback one needs TLS, or the setting
+// insecure-listen.
 type listenSettings struct {
 	address           string
 	certFile, keyFile string // absolute; "" serves HTTP
-	exposed           bool   // others on the network reach it, and what they send and get can be read on the way
+	exposed           bool   // other machines reach it, without TLS
 }
 
 // checkListen checks the settings that belong together. wrong makes an error about one of them.
@@ -38,24 +39,20 @@ func checkListen(v values, wrong func(name string, err error) error) (l listenSe
 		return l, usagef("tls-cert and tls-key belong together: set both, or neither")
 	}
 	if cert != "" {
-		if l.certFile, err = filepath.Abs(cert); err != nil {
-			return l, wrong("tls-cert", err)
-		}
-		if l.keyFile, err = filepath.Abs(key); err != nil {
-			return l, wrong("tls-key", err)
-		}
-		return l, nil
+		var keyErr error
+		l.certFile, err = filepath.Abs(cert)
+		l.keyFile, keyErr = filepath.Abs(key)
+		return l, errors.Join(err, keyErr)
 	}
 	l.exposed = !isLoopback(host)
 	if l.exposed && !insecure {
 		return l, wrong("listen", fmt.Errorf("other machines would send their tokens in the clear: set tls-cert and tls-key, "+
-			"or insecure-listen where something else encrypts, or use 127.0.0.1:%s", port))
+			"or insecure-listen if something else encrypts, or use 127.0.0.1:%s", port))
 	}
 	return l, nil
 }
 
-// isLoopback reports whether only this machine reaches what listens there. A name other than localhost may mean any
-// address.
+// isLoopback reports whether only this machine reaches the host. A name other than localhost may mean any address.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
@@ -72,8 +69,8 @@ func parseOrigins(items []string) (origins []string, err error) {
 	return origins, nil
 }
 
-// localURL is where programs on this machine reach the API that listens at an address: one that means every address
-// of the machine is none to connect to.
+// localURL reaches, from this machine, the API that listens at the address. One that means every address of the machine
+// cannot be connected to.
 func localURL(scheme, address string) *url.URL {
 	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Unmap().IsUnspecified() {
 		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(a.Port())))
@@ -81,7 +78,7 @@ func localURL(scheme, address string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: address}
 }
 
-// allowedHosts are the host names that requests may bring besides the loopback ones: the one to listen at.
+// allowedHosts are the names besides the loopback ones that requests may have as their Host: the one to listen at.
 func (l listenSettings) allowedHosts() []string {
 	host, _, _ := net.SplitHostPort(l.address)
 	if addr, err := netip.ParseAddr(host); host == "" || err == nil && addr.Unmap().IsUnspecified() {

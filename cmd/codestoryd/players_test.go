@@ -49,6 +49,9 @@ var replacements = []func(name string, content []byte) error{
 
 // No answer holds bytes of two versions, however a file is replaced while 64 play it.
 func TestManyPlayersWhileFilesAreReplaced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it plays for seconds")
+	}
 	t.Parallel()
 	m := newMachine(t)
 	path := codestory.StoryAudioPath(story)

@@ -143,6 +143,9 @@ func anonymous(t *testing.T, pid int) int {
 
 // TestScaleKnown: where all of a large tree is stored already, a start finds nothing to do.
 func TestScaleKnown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it makes many thousand files")
+	}
 	m := newMachine(t)
 	seed(t, m, *scale, true)
 	find := time.Duration(0)
@@ -174,6 +177,9 @@ func TestScaleKnown(t *testing.T) {
 
 // TestScaleWaiting: a long queue neither delays the status nor the first upload.
 func TestScaleWaiting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it makes many thousand files")
+	}
 	m := newMachine(t)
 	seed(t, m, *scale, false)
 	offline := timed(t, m, 3)

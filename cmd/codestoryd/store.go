@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/codestory/codestoryd/remote"
+	"github.com/codestory/codestoryd/remote/folder"
 	"github.com/codestory/codestoryd/remote/rclone"
 	"github.com/codestory/codestoryd/remote/s3"
 )
@@ -37,7 +38,7 @@ func (c config) openStore(ctx context.Context, log *slog.Logger) (remote.Store, 
 	case "rclone":
 		store, err = rclone.New(ctx, c.remote.rclone, rclone.Options{Limiter: c.limiter, Logger: log})
 	default:
-		return rclone.NewFolder(filepath.Join(c.dataDir, storeFolder), rclone.Options{Limiter: c.limiter, Logger: log})
+		return folder.New(filepath.Join(c.dataDir, storeFolder), folder.Options{Limiter: c.limiter})
 	}
 	if err != nil {
 		return nil, &usageError{err}

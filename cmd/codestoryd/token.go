@@ -160,35 +160,6 @@ func (p *program) withTokens(ctx context.Context, fn func(tokens) error) (err er
 		add: func(_ context.Context, r api.TokenRequest) (string, error) {
 			return keys.AddToken(codestory.Token{Name: r.Name, User: r.User, Scope: r.Scope})
 		},
-		remove: func(_ context.Context, name string, alsoKeys bool) error {
-			if alsoKeys {
-				if err := replaceKeys(q, keys, name); err != nil {
-					return err
-				}
-			}
-			return keys.RemoveToken(name)
-		},
+		remove: func(_ context.Context, name string, alsoKeys bool) error { return keys.RemoveToken(name, alsoKeys) },
 	})
-}
-
-// replaceKeys replaces the KEYs of the user of the token of that name, by what the database knows of their stories.
-func replaceKeys(q *queue.Queue, keys *access.Access, name string) error {
-	list := keys.Tokens()
-	i := slices.IndexFunc(list, func(t codestory.Token) bool { return t.Name == name })
-	if i < 0 {
-		return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
-	}
-	var stories []codestory.StoryID
-	for cursor := ""; ; {
-		page, next, err := q.Stories(&list[i].User, maxItems, cursor)
-		if err != nil {
-			return err
-		}
-		for _, story := range page {
-			stories = append(stories, story.ID)
-		}
-		if cursor = next; next == "" {
-			return keys.ReplaceKeys(list[i].User, stories)
-		}
-	}
 }

@@ -75,13 +75,13 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%+v was added", bad)
 		}
 	}
-	if err := a.RemoveToken("phone"); err != nil {
+	if err := a.RemoveToken("phone", false); err != nil {
 		t.Error(err)
 	}
 	if _, ok := a.Identify(t.Context(), secret); ok {
 		t.Error("a token that was removed still lets in")
 	}
-	if err := a.RemoveToken("phone"); !errors.Is(err, codestory.ErrNotFound) {
+	if err := a.RemoveToken("phone", false); !errors.Is(err, codestory.ErrNotFound) {
 		t.Errorf("removed twice: %v", err)
 	}
 }
@@ -151,19 +151,21 @@ func TestKeysAreReplaced(t *testing.T) {
 			t.Error("others' keys changed")
 		}
 	}
-	ada := codestory.OwnedBy("ada")
-	before := [...]string{a.PlayKey(story, ada), a.PlayKey(other, ada), a.LibraryKey("ada")}
-	beside := [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")}
-	if err := a.ReplaceKeys("ada", []codestory.StoryID{story, other}); err != nil {
+	before := [...]string{a.PlayKey(story, codestory.OwnedBy("ada")), a.PlayKey(other, codestory.OwnedBy("ada")), a.LibraryKey("ada")}
+	beside := func() [3]string {
+		return [...]string{a.PlayKey(story, codestory.OwnedBy("")), a.PlayKey(story, codestory.Owner{}), a.LibraryKey("bob")}
+	}
+	others := beside()
+	if err := a.ReplaceKeys("ada"); err != nil {
 		t.Fatal(err)
 	}
-	if before[0] == a.PlayKey(story, ada) || before[1] == a.PlayKey(other, ada) || before[2] == a.LibraryKey("ada") {
+	key, library := a.PlayKey(story, codestory.OwnedBy("ada")), a.LibraryKey("ada")
+	if before[0] == key || before[1] == a.PlayKey(other, codestory.OwnedBy("ada")) || before[2] == library {
 		t.Error("a KEY of the user was not replaced")
 	}
-	if beside != [...]string{a.PlayKey("c", ada), a.LibraryKey("bob")} {
+	if others != beside() {
 		t.Error("a KEY of another user was replaced")
 	}
-	key, library := a.PlayKey(story, ada), a.LibraryKey("ada")
 	a = open(t, dir)
 	if a.PlayKey(story, codestory.OwnedBy("ada")) != key || a.LibraryKey("ada") != library {
 		t.Error("keys changed with a restart")

@@ -26,6 +26,7 @@ const (
 type replacedKeys struct {
 	Stories   map[codestory.StoryID]string `json:"stories"`
 	Libraries map[string]string            `json:"libraries"` // by user
+	Users     map[string]string            `json:"users"`     // by user, for all KEYs of their stories
 }
 
 // LinkKey is the secret that local links are signed with.
@@ -33,18 +34,30 @@ func (a *Access) LinkKey() []byte { return a.secrets.Now().linkKey }
 
 // PlayKey is the KEY of the player URLs and the feed of a story that has that owner, known or not, as URL-safe text.
 func (a *Access) PlayKey(id codestory.StoryID, owner codestory.Owner) string {
-	salted := a.salted(id)
+	salted, ofUser := a.salted(id), ""
+	if owner.Known() {
+		a.keysMu.RLock()
+		ofUser = a.replaced.Users[owner.String()]
+		a.keysMu.RUnlock()
+	}
 	key := a.derive("story " + salted)[:storyBytes:storyBytes]
-	key = append(key, a.derive("play " + salted + " " + owner.Text())[:keyBytes]...)
+	key = append(key, a.derive("play " + salted + " " + ofUser + " " + owner.Text())[:keyBytes]...)
 	return base64.RawURLEncoding.EncodeToString(key)
 }
 
-// PlayKeyOf reports whether the KEY was made for the story, whoever owned it then, and was not replaced since. A KEY has
-// one spelling: a line break, which decoders skip, makes it another text.
+// PlayKeyOf reports whether the KEY was made for the story, whoever had it then, and was not replaced since.
 func (a *Access) PlayKeyOf(id codestory.StoryID, key string) bool {
+	b, err := decodeKey(key)
+	return err == nil && len(b) == storyBytes+keyBytes && hmac.Equal(b[:storyBytes], a.derive("story " + a.salted(id))[:storyBytes])
+}
+
+// decodeKey decodes the one spelling that a KEY has. Decoders skip line breaks, and may ignore the last bits.
+func decodeKey(key string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(key)
-	return err == nil && len(b) == storyBytes+keyBytes && base64.RawURLEncoding.EncodeToString(b) == key &&
-		hmac.Equal(b[:storyBytes], a.derive("story " + a.salted(id))[:storyBytes])
+	if err == nil && len(key) != base64.RawURLEncoding.EncodedLen(len(b)) {
+		err = base64.CorruptInputError(len(key))
+	}
+	return b, err
 }
 
 // salted is the story's id and the random text that its KEYs are derived from, neither of which holds a space.
@@ -65,24 +78,19 @@ func (a *Access) RotateLibraryKey(user string) error {
 	return a.replaceKey(func(r *replacedKeys) { r.Libraries[user] = newSecret() })
 }
 
-// ReplaceKeys replaces the KEY of the user's library and those of the stories, which should be all of that user's, in one
-// step.
-func (a *Access) ReplaceKeys(user string, stories []codestory.StoryID) error {
-	return a.replaceKey(func(r *replacedKeys) {
-		r.Libraries[user] = newSecret()
-		for _, id := range stories {
-			r.Stories[id] = newSecret()
-		}
-	})
+// ReplaceKeys replaces the KEYs of the user's library and of all their stories, as RotatePlayKey does that of one.
+func (a *Access) ReplaceKeys(user string) error {
+	return a.replaceKey(func(r *replacedKeys) { r.Libraries[user], r.Users[user] = newSecret(), newSecret() })
 }
 
 // replaceKey changes the file, and then the keys in force.
 func (a *Access) replaceKey(edit func(*replacedKeys)) error {
 	a.keysMu.Lock()
 	defer a.keysMu.Unlock()
-	next := replacedKeys{Stories: map[codestory.StoryID]string{}, Libraries: map[string]string{}}
+	next := replacedKeys{Stories: map[codestory.StoryID]string{}, Libraries: map[string]string{}, Users: map[string]string{}}
 	maps.Copy(next.Stories, a.replaced.Stories)
 	maps.Copy(next.Libraries, a.replaced.Libraries)
+	maps.Copy(next.Users, a.replaced.Users)
 	edit(&next)
 	if err := writeJSON(filepath.Join(a.dir, keysFile), next); err != nil {
 		return err
@@ -106,9 +114,8 @@ func (a *Access) LibraryKey(user string) string {
 
 // LibraryUser is the user whose library the KEY opens; false if it opens none.
 func (a *Access) LibraryUser(key string) (user string, ok bool) {
-	b, err := base64.RawURLEncoding.DecodeString(key)
-	// Comparing the text leaves no second spelling: decoders skip line breaks, and ignore the last bits.
-	if err != nil || len(b) < keyBytes || base64.RawURLEncoding.EncodeToString(b) != key {
+	b, err := decodeKey(key)
+	if err != nil || len(b) < keyBytes {
 		return "", false
 	}
 	tag := b[:keyBytes:keyBytes]

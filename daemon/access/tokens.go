@@ -62,15 +62,20 @@ func (a *Access) AddToken(t codestory.Token) (secret string, err error) {
 	return secret, a.save(next)
 }
 
-// RemoveToken ends a token; codestory.ErrNotFound if there is none of that name.
-func (a *Access) RemoveToken(name string) error {
+// RemoveToken ends a token, with keys after it has replaced the KEYs of its user; codestory.ErrNotFound if there is none of that name.
+func (a *Access) RemoveToken(name string, keys bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next := slices.DeleteFunc(a.withUse(), func(g granted) bool { return g.Name == name })
-	if len(next) == len(a.tokens) {
+	i := slices.IndexFunc(a.tokens, func(g granted) bool { return g.Name == name })
+	if i < 0 {
 		return fmt.Errorf("token %q: %w", name, codestory.ErrNotFound)
 	}
-	return a.save(next)
+	if keys {
+		if err := a.ReplaceKeys(a.tokens[i].User); err != nil {
+			return err
+		}
+	}
+	return a.save(slices.Delete(a.withUse(), i, i+1))
 }
 
 // Close writes down when the tokens were last used.

@@ -84,6 +84,41 @@ func id3v1(title string) []byte {
 	return b
 }
 
+// tagOf is an ID3v2 tag of that version.
+func tagOf(version, flags byte, parts ...[]byte) []byte {
+	tag := id3(parts...)
+	tag[3], tag[5] = version, flags
+	return tag
+}
+
+// unsynced puts a zero behind each 0xff that could begin a frame of sound.
+func unsynced(b []byte) []byte {
+	b = bytes.ReplaceAll(b, []byte("\xff\x00"), []byte("\xff\x00\x00"))
+	return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\xff\xfe"), []byte("\xff\x00\xfe")), []byte("\xff\xe0"), []byte("\xff\x00\xe0"))
+}
+
+func unsyncedFrame(name string, body []byte) []byte {
+	f := id3Frame(name, unsynced(body))
+	f[9] = 2
+	return f
+}
+
+// withFooter is the tag with one, as it stands behind sound.
+func withFooter(tag []byte) []byte {
+	tag[3], tag[5] = 4, 0x10
+	footer := bytes.Clone(tag[:10])
+	copy(footer, "3DI")
+	return append(tag, footer...)
+}
+
+func apeTitle(title string) []byte {
+	item := append(binary.LittleEndian.AppendUint32(nil, uint32(len(title))), "\x00\x00\x00\x00Title\x00"+title...)
+	footer := append([]byte("APETAGEX\xd0\x07\x00\x00"), make([]byte, 20)...)
+	binary.LittleEndian.PutUint32(footer[12:], uint32(len(item)+32))
+	footer[16] = 1
+	return append(item, footer...)
+}
+
 // ape is an APE tag with a header and a footer.
 func ape(size int) []byte {
 	end := append([]byte("APETAGEX\xd0\x07\x00\x00"), make([]byte, 20)...)
@@ -114,6 +149,8 @@ func TestMP3(t *testing.T) {
 		"two frames":                  {frames(frame128, 2), 2, nil},
 		"tags at both ends":           {slices.Concat(tag, frames(frame128, 10), ape(90), id3v1("x")), 10, nil},
 		"two tags before":             {slices.Concat(tag, tag, frames(frame128, 10)), 10, nil},
+		"a tag without a footer":      {slices.Concat(tag, frames(frame128, 10), tag), 10, nil},
+		"lyrics of the first version": {slices.Concat(frames(frame128, 10), []byte("LYRICSBEGINx\r\nLYRICSEND"), id3v1("x")), 10, nil},
 		"lyrics behind":               {slices.Concat(frames(frame128, 10), []byte("LYRICSBEGIN000011LYRICS200"), id3v1("x")), 10, nil},
 		"padding before and behind":   {slices.Concat(tag, make([]byte, 5000), frames(frame128, 10), make([]byte, 5000)), 10, nil},
 		"cut in the last frame":       {frames(frame128, 100)[:99*384+7], 99, []codestory.AudioFaultCode{codestory.Truncated}},
@@ -155,18 +192,39 @@ func TestTags(t *testing.T) {
 		title       string
 		cover       *codestory.AudioCover
 	}{
-		"none":         {},
-		"UTF-8":        {tag: id3(id3Frame("TIT2", []byte("\x03Über\n<b>"))), title: "Über <b>"},
-		"UTF-16":       {tag: id3(id3Frame("TIT2", []byte("\x01\xff\xfe\xdc\x00b\x00"))), title: "Üb"},
-		"Latin-1":      {tag: id3(id3Frame("TIT2", []byte("\x00\xdcb"))), title: "Üb"},
-		"cover":        {tag: id3(picture, id3Frame("TIT2", []byte("\x03T"))), title: "T", cover: &codestory.AudioCover{ContentType: "image/png", Size: 1234}},
-		"old":          {behind: id3v1("Old \xdcb"), title: "Old Üb"},
-		"new and old":  {tag: id3(id3Frame("TIT2", []byte("\x03New"))), behind: id3v1("Old"), title: "New"},
-		"not UTF-8":    {tag: id3(id3Frame("TIT2", []byte("\x03a\xffb\x00"))), title: "ab"},
-		"broken":       {tag: id3([]byte("TIT2\x7f\xff\xff\xff\x00\x00"))},
-		"endless":      {tag: id3(bytes.Repeat(id3Frame("TXXX", []byte("\x00")), 100_000))},
-		"long":         {tag: id3(id3Frame("TIT2", []byte("\x03"+strings.Repeat("x", 5000)))), title: strings.Repeat("x", 1000)},
-		"odd encoding": {tag: id3(id3Frame("TIT2", []byte("\x01\xff\xfeabc")))},
+		"none":        {},
+		"UTF-8":       {tag: id3(id3Frame("TIT2", []byte("\x03Über\n<b>"))), title: "Über <b>"},
+		"UTF-16":      {tag: id3(id3Frame("TIT2", []byte("\x01\xff\xfe\xdc\x00b\x00"))), title: "Üb"},
+		"Latin-1":     {tag: id3(id3Frame("TIT2", []byte("\x00\xdcb"))), title: "Üb"},
+		"cover":       {tag: id3(picture, id3Frame("TIT2", []byte("\x03T"))), title: "T", cover: &codestory.AudioCover{ContentType: "image/png", Size: 1234}},
+		"old":         {behind: id3v1("Old \xdcb"), title: "Old Üb"},
+		"new and old": {tag: id3(id3Frame("TIT2", []byte("\x03New"))), behind: id3v1("Old"), title: "New"},
+		"not UTF-8":   {tag: id3(id3Frame("TIT2", []byte("\x03a\xffb\x00"))), title: "ab"},
+		"broken":      {tag: id3([]byte("TIT2\x7f\xff\xff\xff\x00\x00"))},
+		"endless":     {tag: id3(bytes.Repeat(id3Frame("TXXX", []byte("\x00")), 100_000))},
+		"long":        {tag: id3(id3Frame("TIT2", []byte("\x03"+strings.Repeat("x", 5000)))), title: strings.Repeat("x", 1000)},
+		"odd UTF-16":  {tag: id3(id3Frame("TIT2", []byte("\x01\xff\xfea\x00b"))), title: "a"},
+		"compressed":  {tag: id3(slices.Concat([]byte("TIT2\x00\x00\x00\x05\x00\x80"), []byte("\x00\x00\x00\x01x")), id3Frame("TIT2", []byte("\x03T"))), title: "T"},
+		"behind much": {tag: id3(id3Frame("PRIV", make([]byte, 3<<20)), id3Frame("TIT2", []byte("\x03T"))), title: "T"},
+		"second tag":  {tag: append(id3(id3Frame("PRIV", []byte("x"))), id3(id3Frame("TIT2", []byte("\x03T")))...), title: "T"},
+		"APE":         {behind: apeTitle("Über"), title: "Über"},
+		"APE and old": {behind: append(apeTitle("New"), id3v1("Old")...), title: "New"},
+		"trailing":    {behind: id3(id3Frame("TIT2", []byte("\x03T"))), title: "T"},
+		"with footer": {behind: withFooter(id3(id3Frame("TIT2", []byte("\x03T")))), title: "T"},
+		"lyrics":      {behind: slices.Concat([]byte("LYRICSBEGINsome linesLYRICSEND"), id3v1("Old")), title: "Old"},
+		"enhanced":    {behind: append(append([]byte("TAG+"), make([]byte, 223)...), id3v1("Old")...), title: "Old"},
+		"version 2.2": {tag: tagOf(2, 0, []byte("TT2\x00\x00\x02\x00T"), []byte("PIC\x00\x00\x08\x00JPG\x03\x00xx")), title: "T",
+			cover: &codestory.AudioCover{ContentType: "image/jpeg", Size: 2}},
+		"2.4":                           {tag: tagOf(4, 0, id3Frame("TIT2", []byte("\x03T\x00second"))), title: "T"},
+		"2.4 with a length and a group": {tag: tagOf(4, 0, []byte("TIT2\x00\x00\x00\x07\x00\x41g\x00\x00\x00\x02\x03T")), title: "T"},
+		"2.4 with an extended header":   {tag: tagOf(4, 0x40, []byte("\x00\x00\x00\x06\x01\x00"), id3Frame("TIT2", []byte("\x03T"))), title: "T"},
+		"2.3 with an extended header":   {tag: tagOf(3, 0x40, []byte("\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00"), id3Frame("TIT2", []byte("\x03T"))), title: "T"},
+		"plain sizes in 2.4": {tag: tagOf(4, 0, picture, id3Frame("TIT2", []byte("\x03T"))), title: "T",
+			cover: &codestory.AudioCover{ContentType: "image/png", Size: 1234}},
+		"unsynchronised 2.3": {tag: tagOf(3, 0x80, unsynced(append(id3Frame("APIC", []byte("\x00image/png\x00\x03\x00\xff\x00\xff\xe0\x00")),
+			id3Frame("TIT2", []byte("\x01\xff\xfeT\x00"))...))), title: "T", cover: &codestory.AudioCover{ContentType: "image/png", Size: 5}},
+		"unsynchronised frames": {tag: tagOf(4, 0, unsyncedFrame("APIC", []byte("\x00image/png\x00\x03\x00\xff\x00\xff\xe0\x00")),
+			unsyncedFrame("TIT2", []byte("\x01\xff\xfeT\x00"))), title: "T", cover: &codestory.AudioCover{ContentType: "image/png", Size: 5}},
 	} {
 		a := read(t, "x.mp3", slices.Concat(c.tag, frames(frame128, 3), c.behind))
 		if a.Title != c.title || (a.Cover == nil) != (c.cover == nil) || a.Cover != nil && *a.Cover != *c.cover {
@@ -227,6 +285,7 @@ func TestNotAudio(t *testing.T) {
 		"nothing": {}, "text": []byte("not audio, whatever its name says"), "zeros": make([]byte, 1<<20),
 		"JSON": []byte(`{"error": "quota"}`), "one header": []byte("\xff\xfb\x94\x00"), "a tag alone": id3(id3Frame("TIT2", []byte("\x03T"))),
 		"a tag that is too long": []byte("ID3\x03\x00\x00\x7f\x7f\x7f\x7fxxx"), "0xff": bytes.Repeat([]byte{0xff}, 100_000),
+		"a length and no frames": xing("Xing", 15),
 		"a header of no bitrate": append([]byte("\xff\xfb\x04\x00"), make([]byte, 100_000)...),
 		"headers of no bitrate":  free("\xff\xfb\x04\x00", 500, 3),
 	} {
@@ -326,13 +385,68 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add("x.mp3", slices.Concat(id3(id3Frame("TIT2", []byte("\x01\xff\xfea\x00")), id3Frame("APIC", []byte("\x00image/png\x00\x03\x00data"))),
 		xing("Xing", 3), frames(frame128, 2), frames(frame64, 2), []byte("noise"), frames(mpeg2, 3), ape(40), id3v1("t")))
-	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		a := read(t, name, b)
-		if a.DurationSeconds != nil && !(*a.DurationSeconds > 0 && *a.DurationSeconds < 1e8) {
-			t.Errorf("it plays %v s", *a.DurationSeconds)
-		}
-		if a.SoundOffset < 0 || a.SoundSize < 0 || a.SoundOffset+a.SoundSize > int64(len(b)) || a.Bitrate < 0 {
-			t.Errorf("%d bytes of sound from %d on at %d bit/s, of %d", a.SoundSize, a.SoundOffset, a.Bitrate, len(b))
-		}
+	f.Fuzz(checkRead)
+}
+
+// checkRead reads any bytes, and holds the facts against what can be.
+func checkRead(t *testing.T, name string, b []byte) {
+	a, err := audio.Read(t.Context(), smallReads{t, bytes.NewReader(b)}, int64(len(b)), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.DurationSeconds != nil && !(*a.DurationSeconds > 0 && *a.DurationSeconds < 1e8) {
+		t.Errorf("it plays %v s", *a.DurationSeconds)
+	}
+	if a.SoundOffset < 0 || a.SoundSize < 0 || a.SoundOffset+a.SoundSize > int64(len(b)) || a.Bitrate < 0 {
+		t.Errorf("%d bytes of sound from %d on at %d bit/s, of %d", a.SoundSize, a.SoundOffset, a.Bitrate, len(b))
+	}
+	if len(a.Title) > 4000 || a.Cover != nil && (a.Cover.Size <= 0 || len(a.Cover.ContentType) > 4000) {
+		t.Errorf("title %q, cover %+v", a.Title, a.Cover)
+	}
+}
+
+// smallReads fails the test if more is read at once than fits into a buffer of a fixed size.
+type smallReads struct {
+	t *testing.T
+	r io.ReaderAt
+}
+
+func (s smallReads) ReadAt(b []byte, off int64) (int, error) {
+	if len(b) > 256<<10 {
+		s.t.Errorf("%d bytes are read at once", len(b))
+	}
+	return s.r.ReadAt(b, off)
+}
+
+// Each parser is fuzzed behind what makes Read choose it.
+
+func FuzzID3(f *testing.F) {
+	f.Add(byte(3), byte(0), id3Frame("TIT2", []byte("\x01\xff\xfea\x00")))
+	f.Add(byte(4), byte(0x80), unsyncedFrame("APIC", []byte("\x00image/png\x00\x03\x00\xff\x00")))
+	f.Add(byte(2), byte(0x80), []byte("PIC\x00\x00\x08\x00JPG\x03\x00xx"))
+	f.Fuzz(func(t *testing.T, version, flags byte, tag []byte) {
+		checkRead(t, "x.mp3", slices.Concat(tagOf(version, flags, tag), frames(frame128, 3), tagOf(version, flags, tag), ape(40), id3v1("t")))
 	})
+}
+
+func FuzzMP3(f *testing.F)  { fuzzBehind(f, "x.mp3", "", frame128+frame64, string(xing("Info", 3))) }
+func FuzzADTS(f *testing.F) { fuzzBehind(f, "x.aac", adtsFrames(3), adtsFrames(2), adtsFrames(2)[:20]) }
+func FuzzWAV(f *testing.F) {
+	fuzzBehind(f, "x.wav", "RIFF\x00\x00\x00\x00WAVE", string(otherFiles["x.wav"][12:200]), "ds64\x1c\x00\x00\x00")
+}
+func FuzzFLAC(f *testing.F) {
+	fuzzBehind(f, "x.flac", "fLaC", string(otherFiles["tagged.flac"][4:]), string(otherFiles["x.flac"][4:60]))
+}
+func FuzzOgg(f *testing.F) {
+	fuzzBehind(f, "x.ogg", "OggS", string(otherFiles["chained.opus"][4:]), string(otherFiles["x.ogg"][4:]))
+}
+func FuzzMP4(f *testing.F) {
+	fuzzBehind(f, "x.m4a", string(box("ftyp", []byte("M4A 0000"))), string(otherFiles["fragmented.m4a"][16:]), string(otherFiles["new.m4a"][16:]))
+}
+
+func fuzzBehind(f *testing.F, name, before string, seeds ...string) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { checkRead(t, name, append([]byte(before), b...)) })
 }

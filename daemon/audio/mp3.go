@@ -26,25 +26,37 @@ type stream struct {
 	varies    bool  // the bitrate
 	joints    int   // where one stream ends and another begins
 	joint     int64 // the frames before the last of them
+	behind    int64 // where a tag stands that nothing has followed yet; 0 for none
 	junk      int64
 	truncated bool
 	unread    int64 // bytes that were not looked through
 }
 
-// readMP3 reads the facts of a file of MPEG audio; false where it is none.
-func readMP3(w *window, facts *codestory.Audio) bool {
-	s := stream{w: w, start: skipID3(w, 0), end: trailers(w)}
+// readMP3 reads the facts of a file of MPEG audio, whose tags ahead end at start; false if it is none.
+func readMP3(w *window, start int64, facts *codestory.Audio) bool {
+	tags := *facts
+	readID3(w, 0, start, &tags)
+	s := stream{w: w, start: start}
+	var id3v1 int64
+	s.end, id3v1 = trailers(w, start, &tags)
 	at, ok := s.begin()
-	if !ok {
-		if ok = s.readFree(facts); ok {
-			readTags(w, facts)
+	if ok {
+		s.scan(at)
+		if s.behind > 0 {
+			readID3(w, s.behind, s.end, &tags)
+		}
+		if ok = s.frames > 0; ok { // else there is a header of no frames
+			readID3v1(w, id3v1, &tags)
+			*facts = tags
+			s.report(facts)
 		}
 		return ok
 	}
-	readTags(w, facts)
-	s.scan(at)
-	s.report(facts)
-	return true
+	if ok = s.readFree(&tags); ok {
+		readID3v1(w, id3v1, &tags)
+		*facts = tags
+	}
+	return ok
 }
 
 // begin finds the first frame. Two that follow it in its steps prove that it is one.
@@ -131,6 +143,10 @@ func (s *stream) frame(h header, at int64) {
 		}
 		return
 	}
+	if s.behind > 0 {
+		s.join() // the tag in the middle was the beginning or the end of a file
+		s.behind = 0
+	}
 	if s.frames > 0 && h.bitrate != s.first.bitrate {
 		s.varies = true
 	}
@@ -150,10 +166,12 @@ func (s *stream) join() {
 	}
 }
 
-// recover is the place to go on at where there is no frame: behind a tag, or at the next frame that another follows.
+// recover is the place to go on at if there is no frame: behind a tag, or at the next frame that another follows.
 func (s *stream) recover(at int64) int64 {
 	if end := skipTag(s.w, at); end > at {
-		s.join() // a tag in the middle was the beginning or the end of a file
+		if s.behind == 0 {
+			s.behind = at
+		}
 		return min(end, s.end)
 	}
 	for from := at; s.w.err == nil; {
@@ -191,7 +209,11 @@ func (s *stream) report(facts *codestory.Audio) {
 	}
 	if s.bytes > 0 {
 		facts.Bitrate = int(math.Round(float64(s.bytes) * 8 / seconds))
-		facts.SoundOffset, facts.SoundSize = s.sound, s.end-s.sound
+		end := s.end
+		if s.behind > 0 {
+			end = s.behind
+		}
+		facts.SoundOffset, facts.SoundSize = s.sound, end-s.sound
 		seconds *= float64(s.bytes+s.unread) / float64(s.bytes)
 	}
 	plays(facts, seconds)

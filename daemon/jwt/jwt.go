@@ -1,8 +1,8 @@
-// Package jwt lets in the users of another service, which signs JSON Web Tokens (RFC 7519) for them: it verifies the
-// tokens with the public keys that the service publishes (RFC 7517), from a file or a URL.
+// Package jwt verifies the JSON Web Tokens (RFC 7519) that another service signs for its users, with the public keys that
+// the service publishes (RFC 7517) in a file or at a URL.
 //
-// It knows signatures that need a public key alone, and nothing of what a user may do. A key decides which algorithm
-// it is for, the token does not: so there is no "none", and no HMAC with a public key as its secret.
+// It must not know what a user may do. The key decides which algorithm it is for, not the token: so there is no "none",
+// and no HMAC with a public key as its secret.
 package jwt
 
 import (

@@ -321,7 +321,7 @@ func TestKeysFromURL(t *testing.T) {
 				_, _ = w.Write(make([]byte, 64<<10))
 			}
 		}, "more than"},
-		"a page": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "no JWK set"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "not a JWK set"},
 	} {
 		answer.Store(c.answer)
 		problems := noProblems()

@@ -31,10 +31,10 @@ func parseKeys(set []byte) (keys []key, err error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &raw); err != nil {
-		return nil, fmt.Errorf("it is no JWK set: %w", err)
+		return nil, fmt.Errorf("not a JWK set: %w", err)
 	}
 	if raw.Keys == nil {
-		return nil, errors.New("it is no JWK set: it has no list of keys")
+		return nil, errors.New("not a JWK set: it has no list of keys")
 	}
 	if len(raw.Keys) > maxKeys {
 		return nil, fmt.Errorf("it has more than %d keys", maxKeys)

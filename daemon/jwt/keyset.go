@@ -199,8 +199,8 @@ func (k *keySet) noKeys() error {
 	return fmt.Errorf("%s has no public key that signs with one of %s: until it has, no JWT lets anybody in", k.place, algorithms)
 }
 
-// newFetch gets a JWK set from a URL. What came over a line that others can write to is worth nothing, so it is https,
-// or does not leave this machine. shown is the URL for people.
+// newFetch returns what gets a JWK set from a URL: https, or http on this machine, so that nobody on the network path can
+// replace the keys. shown is the URL for people.
 func newFetch(place string) (fetch func(context.Context) ([]byte, error), shown string, err error) {
 	u, err := url.Parse(place)
 	switch {
@@ -208,12 +208,12 @@ func newFetch(place string) (fetch func(context.Context) ([]byte, error), shown 
 		return nil, "", errors.New("use https:// and an address without user or fragment, or a file")
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	case u.Scheme != "https":
-		return nil, "", errors.New("use https://: whoever is on the way of an answer to http:// could let anybody in")
+		return nil, "", errors.New("use https://: with http:// anybody on the network path could replace the keys")
 	}
 	client := &http.Client{
 		Timeout: fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return errors.New("it redirects: give the address that it leads to")
+			return errors.New("it redirects: set the address that it redirects to")
 		},
 	}
 	return func(ctx context.Context) ([]byte, error) {

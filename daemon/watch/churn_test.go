@@ -12,29 +12,32 @@ import (
 // Whatever is done to the directories, events alone bring every file that is there in the end, as it is in the end:
 // no directory is forgotten, or known under a name that it no longer has.
 func TestEventsKeepUpWithChurn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it writes for seconds")
+	}
 	t.Parallel()
 	for range 4 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.start()
-			c := churn{rig: r, random: rand.New(rand.NewPCG(seed, 0))}
+			e := newEnv(t)
+			e.start()
+			c := churn{env: e, random: rand.New(rand.NewPCG(seed, 0))}
 			for range 3 {
 				for range 300 {
 					c.step()
 				}
-				r.wait("every file that is there to be known", c.known)
+				e.wait("every file that is there to be known", c.known)
 			}
-			if r.log.count(problemEventsLost) > 0 {
-				t.Errorf("a scan helped: %q", r.log.lines)
+			if e.log.count(problemEventsLost) > 0 {
+				t.Errorf("a scan helped: %q", e.log.lines)
 			}
 		})
 	}
 }
 
 type churn struct {
-	*rig
+	*env
 	random *rand.Rand
 	writes int
 }

@@ -1,64 +1,64 @@
 package watch
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 )
 
-// fileID tells directories apart whatever they are called; the zero value is of a system that has none.
+// fileID tells directories apart whatever they are called; the zero value is that of a system without ids.
 type fileID struct{ device, inode uint64 }
 
-// dirs are the directories that are watched: it mirrors what the notifier has been told, so that a directory that was
-// renamed is let go of before it is watched under its new name. inotify knows a directory by its inode, and would
-// report what happens in it under the old name for ever.
+// dirs are the directories that are watched. It mirrors what the notifier was told, so that a directory that was renamed
+// is released before it is watched under its new name: inotify knows a directory by its inode, and would report its
+// events under the old name for ever.
 type dirs struct {
 	notify notifier
 	base   string // absolute path of the output directory
 
-	mu    sync.Mutex
-	root  *dirNode
-	byID  map[fileID]*dirNode
-	count int    // of the nodes that are watched
-	round uint64 // of the scan that is under way, or the last one
+	mu     sync.Mutex
+	byName map[string]watchedDir
+	byID   map[fileID]string
+	below  map[string]int // how many are watched below a directory, for each that has any
+	round  uint32         // of the scan that is running, or of the last one
 }
 
-// dirNode is a directory; below it hang those that are in it.
-type dirNode struct {
-	parent   *dirNode
-	name     string // in parent
-	children map[string]*dirNode
-	watched  bool
-	id       fileID
-	round    uint64 // in which it was last found
+type watchedDir struct {
+	id    fileID
+	round uint32 // in which it was last found
 }
 
 func newDirs(notify notifier, base string) *dirs {
-	return &dirs{notify: notify, base: base, root: &dirNode{}, byID: make(map[fileID]*dirNode)}
+	return &dirs{
+		notify: notify, base: base,
+		byName: map[string]watchedDir{}, byID: map[fileID]string{}, below: map[string]int{},
+	}
 }
 
-// watch makes sure that the directory is watched. It tells the notifier again about one that is: what it knows may be
-// about a directory that was removed since.
+// watch makes sure that the directory is watched. It tells the notifier even about one that already is: what it knows
+// may be about a directory that was removed since.
 func (d *dirs) watch(name string, id fileID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if other := d.byID[id]; other != nil && other.path() != name {
-		d.forget(other)
+	if other, ok := d.byID[id]; ok && other != name {
+		d.release(other)
 	}
-	if node := d.find(name); node != nil && node.watched && node.id != id {
-		d.unwatch(node)
+	if old, ok := d.byName[name]; ok && old.id != id {
+		d.unwatch(name)
 	}
-	if err := d.notify.Add(d.absolute(name)); err != nil {
+	if err := d.notify.Add(d.path(name)); err != nil {
 		return err
 	}
-	node := d.make(name)
-	if !node.watched {
-		node.watched = true
-		d.count++
+	if _, known := d.byName[name]; !known {
+		d.count(name, 1)
 	}
-	node.id = id
+	d.byName[name] = watchedDir{id, d.round}
 	if id != (fileID{}) {
-		d.byID[id] = node
+		d.byID[id] = name
 	}
 	return nil
 }
@@ -67,42 +67,31 @@ func (d *dirs) watch(name string, id fileID) error {
 func (d *dirs) has(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	node := d.find(name)
-	return node != nil && node.watched
+	_, ok := d.byName[name]
+	return ok
 }
 
-// drop lets go of the directory and of all below it, and reports whether there was one.
+// drop releases the directory and all below it, and reports whether there were any.
 func (d *dirs) drop(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	node := d.find(name)
-	if node == nil {
-		return false
-	}
-	d.forget(node)
-	return true
+	return d.release(name)
 }
 
-// begin begins a round: the directories that are found until sweep are those that are there.
-func (d *dirs) begin() {
+// beginScan begins a round: the directories found until endScan are those that exist.
+func (d *dirs) beginScan() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.round++
 }
 
-// sweep lets go of the directories that were not found since begin.
-func (d *dirs) sweep() {
+// endScan releases the directories that were not found since beginScan.
+func (d *dirs) endScan() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sweepBelow(d.root)
-}
-
-func (d *dirs) sweepBelow(node *dirNode) {
-	for _, child := range node.children {
-		if child.round < d.round {
-			d.forget(child)
-		} else {
-			d.sweepBelow(child)
+	for name, dir := range d.byName {
+		if dir.round != d.round {
+			d.unwatch(name)
 		}
 	}
 }
@@ -111,75 +100,74 @@ func (d *dirs) sweepBelow(node *dirNode) {
 func (d *dirs) len() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.count
+	return len(d.byName)
 }
 
-func (d *dirs) find(name string) *dirNode {
-	node := d.root
-	for e := range elements(name) {
-		if node = node.children[e]; node == nil {
-			return nil
+func (d *dirs) release(name string) bool {
+	dropped := d.unwatch(name)
+	if d.below[name] == 0 {
+		return dropped
+	}
+	for other := range d.byName {
+		if strings.HasPrefix(other, name+"/") {
+			d.unwatch(other)
 		}
 	}
-	return node
+	return true
 }
 
-// make finds the node, or makes it, and marks it and those above it as found in this round.
-func (d *dirs) make(name string) *dirNode {
-	node := d.root
-	node.round = d.round
-	for e := range elements(name) {
-		child := node.children[e]
-		if child == nil {
-			child = &dirNode{parent: node, name: e}
-			if node.children == nil {
-				node.children = make(map[string]*dirNode)
-			}
-			node.children[e] = child
+func (d *dirs) unwatch(name string) bool {
+	dir, ok := d.byName[name]
+	if !ok {
+		return false
+	}
+	// The notifier has already dropped what was removed or renamed, and answers with an error.
+	_ = d.notify.Remove(d.path(name))
+	delete(d.byName, name)
+	d.count(name, -1)
+	if d.byID[dir.id] == name {
+		delete(d.byID, dir.id)
+	}
+	return true
+}
+
+// count adds n to what is below each directory above name.
+func (d *dirs) count(name string, n int) {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
 		}
-		node = child
-		node.round = d.round
-	}
-	return node
-}
-
-// forget takes the node and all below it out.
-func (d *dirs) forget(node *dirNode) {
-	for _, child := range node.children {
-		d.forget(child)
-	}
-	d.unwatch(node)
-	if node.parent != nil {
-		delete(node.parent.children, node.name)
+		if d.below[name[:i]] += n; d.below[name[:i]] == 0 {
+			delete(d.below, name[:i])
+		}
 	}
 }
 
-func (d *dirs) unwatch(node *dirNode) {
-	if !node.watched {
-		return
-	}
-	// The notifier has dropped by itself what was removed or renamed, and answers with an error.
-	_ = d.notify.Remove(d.absolute(node.path()))
-	node.watched = false
-	d.count--
-	if d.byID[node.id] == node {
-		delete(d.byID, node.id)
-	}
+func (d *dirs) path(name string) string { return filepath.Join(d.base, filepath.FromSlash(name)) }
+
+// relative is the name in the tree of what an event is about; "" is the root.
+func (d *dirs) relative(path string) string {
+	return strings.TrimPrefix(filepath.ToSlash(strings.TrimPrefix(path, d.base)), "/")
 }
 
-func (d *dirs) absolute(name string) string { return filepath.Join(d.base, filepath.FromSlash(name)) }
-
-func (n *dirNode) path() string {
-	if n.parent == nil {
-		return ""
+// limitHint says how to raise the limit that err is about.
+func limitHint(err error) string {
+	const keep = "; write the line into a file of /etc/sysctl.d to keep it after a restart of the machine"
+	switch linux := runtime.GOOS == "linux"; {
+	case linux && errors.Is(err, syscall.ENOSPC):
+		return "no inotify watches are left: raise fs.inotify.max_user_watches, for example with " +
+			"`sudo sysctl fs.inotify.max_user_watches=1048576`" + keep
+	case linux && errors.Is(err, syscall.EMFILE):
+		return "no inotify instance is left: raise fs.inotify.max_user_instances, for example with " +
+			"`sudo sysctl fs.inotify.max_user_instances=1024`" + keep +
+			"; or this process has too many files open: raise its limit (`ulimit -n`)"
+	case linux && errors.Is(err, syscall.ENFILE):
+		return "the machine has too many files open: raise fs.file-max, for example with " +
+			"`sudo sysctl fs.file-max=1048576`" + keep
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "too many files are open, since each directory and file that is watched takes one: " +
+			"raise the limit (`ulimit -n`)"
+	default:
+		return fmt.Sprintf("the system says: %v", err)
 	}
-	return join(n.parent.path(), n.name)
-}
-
-// elements are those of a name; the root's, "", has none.
-func elements(name string) func(yield func(string) bool) {
-	if name == "" {
-		return func(func(string) bool) {}
-	}
-	return strings.SplitSeq(name, "/")
 }

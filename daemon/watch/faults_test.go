@@ -31,10 +31,10 @@ type faults struct {
 	end    chan struct{}         // ends the events of one notifier each time it is received from
 }
 
-func (r *rig) faulty() *faults {
+func (e *env) faulty() *faults {
 	f := &faults{inject: make(chan error), end: make(chan struct{})}
-	real := r.w.notify
-	r.w.notify = func() (notifier, error) {
+	real := e.w.notify
+	e.w.notify = func() (notifier, error) {
 		if err := f.open.Load(); err != nil {
 			return nil, *err
 		}
@@ -86,98 +86,98 @@ func (n *faultyNotifier) Close() error {
 
 func TestLostEventsAreMadeUpForByAScan(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	f := r.faulty()
-	r.write(storyA+"/a/sub/old.txt", "x")
-	r.start()
-	r.arrives(storyA + "/a/sub/old.txt")
+	e := newEnv(t)
+	f := e.faulty()
+	e.write(storyA+"/a/sub/old.txt", "x")
+	e.start()
+	e.arrives(storyA + "/a/sub/old.txt")
 	f.lose.Store(true)
-	r.write(storyA+"/a/sub/lost.txt", "x")
-	rename(t, r.path(storyA+"/a"), r.path(storyA+"/b"))
-	if err := os.RemoveAll(r.path(storyB)); err != nil {
+	e.write(storyA+"/a/sub/lost.txt", "x")
+	rename(t, e.path(storyA+"/a"), e.path(storyA+"/b"))
+	if err := os.RemoveAll(e.path(storyB)); err != nil {
 		t.Fatal(err)
 	}
-	first := *r.w.Status().LastScan
+	first := *e.w.Status().LastScan
 	f.inject <- fsnotify.ErrEventOverflow
-	r.wait("a scan", func() bool { return r.w.Status().LastScan.After(first) })
+	e.wait("a scan", func() bool { return e.w.Status().LastScan.After(first) })
 	f.lose.Store(false)
-	r.arrives(storyA + "/b/sub/lost.txt")
+	e.arrives(storyA + "/b/sub/lost.txt")
 	// Although the rename was never heard of, what is below is watched under its new name.
-	r.write(storyA+"/b/sub/new.txt", "x")
-	r.arrives(storyA + "/b/sub/new.txt")
-	r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-	if got := r.sink.of(storyA + "/a/sub/lost.txt"); len(got) > 0 {
+	e.write(storyA+"/b/sub/new.txt", "x")
+	e.arrives(storyA + "/b/sub/new.txt")
+	e.wait("the problem to be over", func() bool { return len(e.w.Problems()) == 0 })
+	if got := e.sink.of(storyA + "/a/sub/lost.txt"); len(got) > 0 {
 		t.Errorf("a file that is not there was handed on: %v", got)
 	}
 }
 
 func TestWithoutWatchesItPolls(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.w.pollEvery = 20 * time.Millisecond
-	f := r.faulty()
+	e := newEnv(t)
+	e.w.pollEvery = 20 * time.Millisecond
+	f := e.faulty()
 	var full error = syscall.ENOSPC
 	f.add.Store(&full)
-	r.write(storyA+"/a.txt", "x")
-	r.start()
-	if status := r.w.Status(); status.Mode != "polling" || status.Directories != 1 {
+	e.write(storyA+"/a.txt", "x")
+	e.start()
+	if status := e.w.Status(); status.Mode != "polling" || status.Directories != 1 {
 		t.Errorf("Status = %+v, want polling, and the root watched", status)
 	}
-	problem, ok := r.problem(problemWatchLimit)
+	problem, ok := e.problem(problemWatchLimit)
 	if !ok || runtime.GOOS == "linux" && !strings.Contains(problem.Message, "fs.inotify.max_user_watches") {
 		t.Errorf("problem %+v, want one that names the sysctl", problem)
 	}
-	r.write(storyA+"/b.txt", "x")
-	r.arrives(storyA + "/b.txt")
+	e.write(storyA+"/b.txt", "x")
+	e.arrives(storyA + "/b.txt")
 	f.add.Store(nil)
-	r.wait("events", func() bool { return r.w.Status().Mode == "events" })
-	r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-	if n := r.log.count("level=WARN"); n != 1 {
-		t.Errorf("logged %d warnings, want 1: %q", n, r.log.lines)
+	e.wait("events", func() bool { return e.w.Status().Mode == "events" })
+	e.wait("the problem to be over", func() bool { return len(e.w.Problems()) == 0 })
+	if n := e.log.count("level=WARN"); n != 1 {
+		t.Errorf("logged %d warnings, want 1: %q", n, e.log.lines)
 	}
 	// A new directory that cannot be watched shortens the time to the next scan, whatever it was.
 	f.add.Store(&full)
-	r.write(storyB+"/c.txt", "x")
-	r.arrives(storyB + "/c.txt")
-	r.wait("polling", func() bool { return r.w.Status().Mode == "polling" })
-	r.write(storyB+"/d.txt", "x")
-	r.arrives(storyB + "/d.txt")
+	e.write(storyB+"/c.txt", "x")
+	e.arrives(storyB + "/c.txt")
+	e.wait("polling", func() bool { return e.w.Status().Mode == "polling" })
+	e.write(storyB+"/d.txt", "x")
+	e.arrives(storyB + "/d.txt")
 }
 
 func TestWithoutANotifierItPolls(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.w.pollEvery = 20 * time.Millisecond
-	f := r.faulty()
+	e := newEnv(t)
+	e.w.pollEvery = 20 * time.Millisecond
+	f := e.faulty()
 	var none error = syscall.EMFILE
 	f.open.Store(&none)
-	r.start()
-	if _, ok := r.problem(problemWatchLimit); !ok || r.w.Status().Mode != "polling" {
-		t.Errorf("Status = %+v, problems %v, want polling and why", r.w.Status(), r.w.Problems())
+	e.start()
+	if _, ok := e.problem(problemWatchLimit); !ok || e.w.Status().Mode != "polling" {
+		t.Errorf("Status = %+v, problems %v, want polling and why", e.w.Status(), e.w.Problems())
 	}
-	r.write(storyA+"/a.txt", "x")
-	r.arrives(storyA + "/a.txt")
+	e.write(storyA+"/a.txt", "x")
+	e.arrives(storyA + "/a.txt")
 	f.open.Store(nil)
-	r.wait("events", func() bool { return r.w.Status().Mode == "events" && len(r.w.Problems()) == 0 })
-	r.write(storyA+"/b.txt", "x")
-	r.arrives(storyA + "/b.txt")
-	if n := r.log.count("level=WARN"); n != 1 {
-		t.Errorf("logged %d warnings, want 1: %q", n, r.log.lines)
+	e.wait("events", func() bool { return e.w.Status().Mode == "events" && len(e.w.Problems()) == 0 })
+	e.write(storyA+"/b.txt", "x")
+	e.arrives(storyA + "/b.txt")
+	if n := e.log.count("level=WARN"); n != 1 {
+		t.Errorf("logged %d warnings, want 1: %q", n, e.log.lines)
 	}
 }
 
 func TestEventsThatEndAreAskedForAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	f := r.faulty()
-	r.start()
+	e := newEnv(t)
+	f := e.faulty()
+	e.start()
 	f.end <- struct{}{}
-	r.wait("the problem", func() bool { return r.log.count(problemEventsLost) > 0 })
-	r.write(storyA+"/a.txt", "x")
-	r.arrives(storyA + "/a.txt")
-	r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-	r.write(storyA+"/b.txt", "x")
-	r.arrives(storyA + "/b.txt")
+	e.wait("the problem", func() bool { return e.log.count(problemEventsLost) > 0 })
+	e.write(storyA+"/a.txt", "x")
+	e.arrives(storyA + "/a.txt")
+	e.wait("the problem to be over", func() bool { return len(e.w.Problems()) == 0 })
+	e.write(storyA+"/b.txt", "x")
+	e.arrives(storyA + "/b.txt")
 }
 
 func TestTheDirectoryGoesAndComesBack(t *testing.T) {
@@ -195,25 +195,25 @@ func TestTheDirectoryGoesAndComesBack(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.write(storyA+"/a.txt", "x")
-			r.start()
-			r.arrives(storyA + "/a.txt")
-			c.away(t, r.dir)
-			r.wait("the problem", func() bool { _, is := r.problem(problemDirMissing); return is })
-			if status := r.w.Status(); status.Mode != "polling" || status.Directories != 0 || status.LastScan == nil {
+			e := newEnv(t)
+			e.write(storyA+"/a.txt", "x")
+			e.start()
+			e.arrives(storyA + "/a.txt")
+			c.away(t, e.dir)
+			e.wait("the problem", func() bool { _, is := e.problem(problemDirMissing); return is })
+			if status := e.w.Status(); status.Mode != "polling" || status.Directories != 0 || status.LastScan == nil {
 				t.Errorf("Status = %+v while the directory is gone", status)
 			}
-			if _, err := os.Lstat(r.dir); err == nil {
+			if _, err := os.Lstat(e.dir); err == nil {
 				t.Error("the directory was made again")
 			}
-			r.write(storyB+"/b.txt", "x")
-			r.arrives(storyB + "/b.txt")
-			r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-			r.write(storyB+"/c.txt", "x")
-			r.arrives(storyB + "/c.txt")
-			if n := r.log.count("code=" + problemDirMissing); n != 2 {
-				t.Errorf("logged %d times, want the beginning and the end: %q", n, r.log.lines)
+			e.write(storyB+"/b.txt", "x")
+			e.arrives(storyB + "/b.txt")
+			e.wait("the problem to be over", func() bool { return len(e.w.Problems()) == 0 })
+			e.write(storyB+"/c.txt", "x")
+			e.arrives(storyB + "/c.txt")
+			if n := e.log.count("code=" + problemDirMissing); n != 2 {
+				t.Errorf("logged %d times, want the beginning and the end: %q", n, e.log.lines)
 			}
 		})
 	}
@@ -221,18 +221,18 @@ func TestTheDirectoryGoesAndComesBack(t *testing.T) {
 
 func TestAnotherDirectoryInItsPlaceIsWatched(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.write(storyA+"/a.txt", "x")
-	r.start()
-	r.arrives(storyA + "/a.txt")
-	other := r.dir + ".other"
+	e := newEnv(t)
+	e.write(storyA+"/a.txt", "x")
+	e.start()
+	e.arrives(storyA + "/a.txt")
+	other := e.dir + ".other"
 	put(t, other, storyB+"/b.txt")
-	rename(t, r.dir, r.dir+".away")
-	rename(t, other, r.dir)
-	r.arrives(storyB + "/b.txt")
-	r.write(storyB+"/c.txt", "x")
-	r.arrives(storyB + "/c.txt")
-	if _, err := r.tree.Stat(storyB + "/c.txt"); err != nil {
+	rename(t, e.dir, e.dir+".away")
+	rename(t, other, e.dir)
+	e.arrives(storyB + "/b.txt")
+	e.write(storyB+"/c.txt", "x")
+	e.arrives(storyB + "/c.txt")
+	if _, err := e.tree.Stat(storyB + "/c.txt"); err != nil {
 		t.Error(err)
 	}
 }

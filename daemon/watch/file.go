@@ -4,13 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	"github.com/codestory/codestoryd"
 )
 
-// File is one version of a file, opened. ReadAt and Check may be called at the same time.
+const (
+	// stableTries bounds how often OpenStable opens a file that is being written to.
+	stableTries = 20
+	// longWrite is how long one write call may take: the file is stamped when it begins.
+	longWrite = 100 * time.Millisecond
+	// kernelTick is how far the clock that stamps files may be behind, and longestTick the same on file systems that
+	// keep whole seconds.
+	kernelTick  = 10 * time.Millisecond
+	longestTick = time.Second
+	// pieceSize is how much of a file is read before it is checked that the version is still the same.
+	pieceSize = 64 << 10
+)
+
+// File is one version of a file, opened. ReadAt, Check and Unchanged may be called concurrently.
 type File struct {
 	tree *Tree
 	name string
@@ -18,19 +32,18 @@ type File struct {
 	info os.FileInfo // when it was opened
 }
 
-// OpenVersion opens the file at path to read version v of it. The error wraps codestory.ErrChanged where it is another
-// version, or where somebody has it open for writing; else as with Stat.
+// OpenVersion opens the file at path to read version v of it. The error wraps codestory.ErrChanged if it is another
+// version, or if somebody has it open for writing; other errors are those of Stat.
 //
-// Two writes in one tick of the clock that stamps files leave the same times. So the file is opened only once that
-// clock has moved on from v, unless each change gets a time of its own: whatever is written after that shows in Check.
+// Two writes within one tick of the clock that stamps files leave the same times. So the file is opened only once that
+// clock has moved on from v: whatever is written after that shows in Check.
 func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory.Version) (*File, error) {
+	if !awaitTick(ctx, v.ChangeTime) {
+		return nil, ctx.Err()
+	}
 	f, err := t.Open(path)
 	if err != nil {
 		return nil, err
-	}
-	if !stampsDiffer(f.file) && !awaitTick(ctx, v.ChangeTime) {
-		_ = f.Close()
-		return nil, ctx.Err()
 	}
 	answer, info, err := writersOf(f.file)
 	switch {
@@ -48,17 +61,11 @@ func (t *Tree) OpenVersion(ctx context.Context, path codestory.Path, v codestory
 	return nil, err
 }
 
-const (
-	// steadyTries bounds how often OpenSteady opens a file that is written to meanwhile.
-	steadyTries = 20
-	// longWrite is how long one call that writes may take: it stamps the file when it begins.
-	longWrite = 100 * time.Millisecond
-)
-
-// OpenSteady opens the file at path as it is, being written or not, once its last write is so long ago that the next
-// one will show in Intact. A file that never rests so long gives codestory.ErrChanged; else errors as with Stat.
-func (t *Tree) OpenSteady(ctx context.Context, path codestory.Path) (*File, error) {
-	for range steadyTries {
+// OpenStable opens the file at path as it is, even while it is being written, once its last write is long enough ago
+// for the next one to show in Unchanged. If the file never rests that long, the error wraps codestory.ErrChanged; other
+// errors are those of Stat.
+func (t *Tree) OpenStable(ctx context.Context, path codestory.Path) (*File, error) {
+	for range stableTries {
 		f, err := t.Open(path)
 		if err != nil {
 			return nil, err
@@ -67,33 +74,34 @@ func (t *Tree) OpenSteady(ctx context.Context, path codestory.Path) (*File, erro
 		if stampNow() > written+int64(longestTick) {
 			return f, nil
 		}
-		if !awaitTick(ctx, written) {
-			_ = f.Close()
-			return nil, ctx.Err()
-		}
-		if f.written(written) && f.Intact() == nil {
+		if awaitTick(ctx, written) && f.writeEnded(written) && f.Unchanged() == nil {
 			return f, nil
 		}
 		_ = f.Close()
-		if !pause(ctx, longWrite/steadyTries) {
+		if !pause(ctx, longWrite/stableTries) {
 			return nil, ctx.Err()
 		}
 	}
-	return nil, fmt.Errorf("%w: %q is written to all the while", codestory.ErrChanged, path)
+	return nil, fmt.Errorf("%w: %q is being written to", codestory.ErrChanged, path)
 }
 
-// written reports whether the write that stamped the file has ended: nobody has it open to write, or the stamp, in
-// nanoseconds since 1970, is old enough.
-func (f *File) written(stamp int64) bool {
+// writeEnded reports whether the write that stamped the file has ended: nobody has it open for writing, or the stamp,
+// in nanoseconds since 1970, is old enough.
+func (f *File) writeEnded(stamp int64) bool {
 	answer, _, err := writersOf(f.file)
 	return err == nil && answer == writersNone || time.Now().UnixNano()-stamp > int64(longWrite)
 }
 
-// longestTick is that of file systems that keep whole seconds.
-const longestTick = time.Second
+// tickEnd is the latest time at which a change may have been stamped with that time, in nanoseconds since 1970.
+func tickEnd(stamp int64) int64 {
+	if stamp%int64(longestTick) == 0 {
+		return stamp + int64(longestTick)
+	}
+	return stamp + int64(kernelTick)
+}
 
 // awaitTick returns once a change of a file would be stamped with another time than stamp, in nanoseconds since 1970; 0
-// is none. It does not wait for a stamp of the future, which another clock has made. It returns false when ctx ends
+// is none. It does not wait for a stamp of the future, which another clock has made. It returns false if ctx ends
 // first.
 func awaitTick(ctx context.Context, stamp int64) bool {
 	last := stamp
@@ -108,7 +116,7 @@ func awaitTick(ctx context.Context, stamp int64) bool {
 	return ctx.Err() == nil
 }
 
-// Version is what the file was when it was opened.
+// Version is the version of the file when it was opened.
 func (f *File) Version() codestory.Version { return versionOf(f.info) }
 
 // Size is the number of bytes of the version.
@@ -117,16 +125,12 @@ func (f *File) Size() int64 { return f.info.Size() }
 // Check returns nil while both the open file and what its name leads to are the version that was opened, and an error
 // that wraps codestory.ErrChanged once either is not. Any other error means that it cannot be told.
 func (f *File) Check() error {
-	open, err := f.file.Stat()
-	if err != nil {
-		return fmt.Errorf("checking %q: %w", f.name, err)
-	}
-	if versionOf(open) != f.Version() {
-		return fmt.Errorf("%w: %q was written to", codestory.ErrChanged, f.name)
+	if err := f.Unchanged(); err != nil {
+		return err
 	}
 	named, err := f.tree.lstat(f.name)
 	if errors.Is(err, codestory.ErrNotFound) {
-		return fmt.Errorf("%w: %q is no longer there", codestory.ErrChanged, f.name)
+		return fmt.Errorf("%w: %q is gone", codestory.ErrChanged, f.name)
 	}
 	if err != nil {
 		return err
@@ -137,10 +141,10 @@ func (f *File) Check() error {
 	return nil
 }
 
-// Intact returns nil while the open file holds the bytes of the version that was opened, whatever its name leads to
-// by now: a player that began with a file which was then replaced hears it to its end. Where it was written to the error
-// wraps codestory.ErrChanged.
-func (f *File) Intact() error {
+// Unchanged returns nil while the open file holds the bytes of the version that was opened, even if its name leads
+// elsewhere by now: a player plays a file to its end that was replaced meanwhile. If it was written to, the error wraps
+// codestory.ErrChanged.
+func (f *File) Unchanged() error {
 	info, err := f.file.Stat()
 	if err != nil {
 		return fmt.Errorf("checking %q: %w", f.name, err)
@@ -155,13 +159,48 @@ func (f *File) Intact() error {
 	return nil
 }
 
-// ReadAt reads as io.ReaderAt says.
+// WriteRange writes length bytes from offset to w, and never bytes of another version than the one that was opened:
+// once the file changes, it ends with an error that wraps codestory.ErrChanged.
+//
+// The system could send a file by itself, without a copy through this process. But then it sends the file as it is at
+// that moment, which may not be the version that was checked.
+func (f *File) WriteRange(w io.Writer, offset, length int64) (n int64, err error) {
+	buffer := f.tree.buffers.Get().(*[pieceSize]byte)
+	defer f.tree.buffers.Put(buffer)
+	for n < length && err == nil {
+		piece := buffer[:min(length-n, pieceSize)]
+		if err := f.readPiece(piece, offset+n); err != nil {
+			return n, err
+		}
+		var sent int
+		sent, err = w.Write(piece)
+		n += int64(sent)
+	}
+	return n, err
+}
+
+// readPiece fills p with the version's bytes from offset on.
+func (f *File) readPiece(p []byte, offset int64) error {
+	n, err := f.ReadAt(p, offset)
+	if changed := f.Unchanged(); changed != nil {
+		return changed
+	}
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// ReadAt implements io.ReaderAt.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
 
-// Read reads as io.Reader says.
+// Read implements io.Reader.
 func (f *File) Read(p []byte) (int, error) { return f.file.Read(p) }
 
-// Seek seeks as io.Seeker says.
+// Seek implements io.Seeker.
 func (f *File) Seek(offset int64, whence int) (int64, error) { return f.file.Seek(offset, whence) }
 
 // Close closes the file.

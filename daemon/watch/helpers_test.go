@@ -22,41 +22,32 @@ const (
 // memorySink knows what it was given.
 type memorySink struct {
 	mu      sync.Mutex
-	fail    error  // of both methods while set
-	during  func() // called by Settled before it returns; nil for nothing
+	fail    error  // of Finished while set
+	during  func() // called by Finished before it returns, if it took something; nil for nothing
 	known   map[string]codestory.Version
 	settled []Change
 	largest int // the most changes that one call had
-	asked   int // calls of Unknown
+	calls   int // of Finished
 }
 
 func newSink() *memorySink { return &memorySink{known: make(map[string]codestory.Version)} }
 
-func (s *memorySink) Unknown(_ context.Context, seen []Change) (unknown []Change, err error) {
+func (s *memorySink) Finished(_ context.Context, files []Change, ready func(Change) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked++
-	s.largest = max(s.largest, len(seen))
-	for _, c := range seen {
-		if s.known[c.Name] != c.Version {
-			unknown = append(unknown, c)
-		}
-	}
-	return unknown, s.fail
-}
-
-func (s *memorySink) Settled(_ context.Context, changes []Change) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.largest = max(s.largest, len(changes))
+	s.calls++
+	s.largest = max(s.largest, len(files))
 	if s.fail != nil {
 		return s.fail
 	}
-	for _, c := range changes {
-		s.known[c.Name] = c.Version
+	before := len(s.settled)
+	for _, c := range files {
+		if (c.Again || s.known[c.Name] != c.Version) && ready(c) {
+			s.known[c.Name] = c.Version
+			s.settled = append(s.settled, c)
+		}
 	}
-	s.settled = append(s.settled, changes...)
-	if s.during != nil {
+	if s.during != nil && len(s.settled) > before {
 		s.during()
 	}
 	return nil
@@ -114,8 +105,8 @@ func (l *logRecorder) count(part string) (n int) {
 	return n
 }
 
-// rig is a watcher of an output directory of its own.
-type rig struct {
+// env is a watcher of an output directory of its own.
+type env struct {
 	t    *testing.T
 	dir  string
 	tree *Tree
@@ -124,8 +115,8 @@ type rig struct {
 	log  *logRecorder
 }
 
-// newRig makes one that is not running yet, and that scans only when it has to.
-func newRig(t *testing.T, change ...func(*Options)) *rig {
+// newEnv makes one that is not running yet, and that scans only when it has to.
+func newEnv(t *testing.T, change ...func(*Options)) *env {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "output")
 	mkdir(t, dir)
@@ -133,19 +124,19 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
-	opts := Options{Settle: settle, ScanEvery: time.Hour, Logger: slog.New(slog.NewTextHandler(r.log, nil))}
+	e := &env{t: t, dir: tree.Dir(), tree: tree, sink: newSink(), log: &logRecorder{}}
+	opts := Options{Settle: settle, ScanEvery: time.Hour, Logger: slog.New(slog.NewTextHandler(e.log, nil))}
 	for _, c := range change {
 		c(&opts)
 	}
-	r.w = New(tree, r.sink, opts)
-	r.w.rootEvery = 20 * time.Millisecond
-	return r
+	e.w = New(tree, e.sink, opts)
+	e.w.rootEvery, e.w.retryEvery = 20*time.Millisecond, 20*time.Millisecond
+	return e
 }
 
 // cannotTell makes the system one that does not tell who has a file open.
-func (r *rig) cannotTell() {
-	r.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
+func (e *env) cannotTell() {
+	e.w.writersOf = func(f *os.File) (writers, os.FileInfo, error) {
 		info, err := f.Stat()
 		return writersUnknown, info, err
 	}
@@ -159,82 +150,82 @@ func needLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := os.Open(f.Name())
+	e, err := os.Open(f.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	if answer, _, _ := writersOf(r); answer != writersSome {
+	defer e.Close()
+	if answer, _, _ := writersOf(e); answer != writersSome {
 		t.Skip("this system does not tell who has a file open for writing")
 	}
 }
 
 // start runs the watcher until the test ends, and returns once the first scan is over.
-func (r *rig) start() {
-	r.t.Helper()
-	r.run()
-	r.wait("the first scan", func() bool { return r.w.Status().LastScan != nil })
+func (e *env) start() {
+	e.t.Helper()
+	e.run()
+	e.wait("the first scan", func() bool { return e.w.Status().LastScan != nil })
 }
 
-func (r *rig) run() {
+func (e *env) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.w.Run(ctx) }()
-	r.t.Cleanup(func() {
+	go func() { done <- e.w.Run(ctx) }()
+	e.t.Cleanup(func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
-				r.t.Errorf("Run = %v, want nil", err)
+				e.t.Errorf("Run = %v, want nil", err)
 			}
 		case <-time.After(20 * time.Second):
-			r.t.Error("Run did not return")
+			e.t.Error("Run did not return")
 		}
 	})
 }
 
 // wait polls until cond holds.
-func (r *rig) wait(what string, cond func() bool) {
-	r.t.Helper()
+func (e *env) wait(what string, cond func() bool) {
+	e.t.Helper()
 	deadline := time.After(30 * time.Second)
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
 	for !cond() {
 		select {
 		case <-deadline:
-			r.t.Fatalf("gave up waiting for %s\nstatus %+v\nproblems %v\nsettling %d",
-				what, r.w.Status(), r.w.Problems(), r.w.pending.len())
+			e.t.Fatalf("gave up waiting for %s\nstatus %+v\nproblems %v\nsettling %d",
+				what, e.w.Status(), e.w.Problems(), e.w.settling.len())
 		case <-ticker.C:
 		}
 	}
 }
 
-func (r *rig) arrives(name string) Change {
-	r.t.Helper()
-	r.wait(name, func() bool { return len(r.sink.of(name)) > 0 })
-	return r.sink.of(name)[0]
+func (e *env) arrives(name string) Change {
+	e.t.Helper()
+	e.wait(name, func() bool { return len(e.sink.of(name)) > 0 })
+	return e.sink.of(name)[0]
 }
 
 // quiet waits until everything that has happened so far is dealt with: events come in order, and a file that is made
 // now is the last of them.
-func (r *rig) quiet() {
-	r.t.Helper()
+func (e *env) quiet() {
+	e.t.Helper()
 	barrier := storyB + "/barrier-" + time.Now().Format("150405.000000000")
-	r.write(barrier, "x")
-	r.arrives(barrier)
-	r.wait("nothing to settle", func() bool { return r.w.pending.len() == 0 })
+	e.write(barrier, "x")
+	e.arrives(barrier)
+	e.wait("nothing to settle", func() bool { return e.w.settling.len() == 0 })
 }
 
-func (r *rig) path(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }
+func (e *env) path(name string) string { return filepath.Join(e.dir, filepath.FromSlash(name)) }
 
-func (r *rig) write(name, content string) {
-	r.t.Helper()
-	mkdir(r.t, filepath.Dir(r.path(name)))
-	write(r.t, r.path(name), content)
+func (e *env) write(name, content string) {
+	e.t.Helper()
+	mkdir(e.t, filepath.Dir(e.path(name)))
+	write(e.t, e.path(name), content)
 }
 
-func (r *rig) problem(code string) (codestory.Problem, bool) {
-	for _, p := range r.w.Problems() {
+func (e *env) problem(code string) (codestory.Problem, bool) {
+	for _, p := range e.w.Problems() {
 		if p.Code == code {
 			return p, true
 		}
@@ -242,14 +233,14 @@ func (r *rig) problem(code string) (codestory.Problem, bool) {
 	return codestory.Problem{}, false
 }
 
-func mkdir(t *testing.T, dir string) {
+func mkdir(t testing.TB, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func write(t *testing.T, file, content string) {
+func write(t testing.TB, file, content string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		t.Fatal(err)

@@ -3,11 +3,12 @@ package watch
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// networkFS are the file systems whose files may be open on another machine, where no lease can tell.
+// networkFS are the file systems whose files may be open on another machine, which no lease knows of.
 var networkFS = map[uint32]bool{
 	unix.AFS_FS_MAGIC:      true,
 	unix.AFS_SUPER_MAGIC:   true,
@@ -24,8 +25,8 @@ var networkFS = map[uint32]bool{
 }
 
 // writersOf asks for a read lease on f, which the kernel grants only while nobody has the file open for writing, and
-// gives it back at once: a writer's open waits for as long as it is held. info is f as it was under the lease, where it
-// was granted: a version that nobody is in the middle of.
+// gives it back at once: a writer's open blocks while it is held. If it was granted, info is f under the lease: a
+// version that nobody is in the middle of writing.
 func writersOf(f *os.File) (answer writers, info os.FileInfo, err error) {
 	if info, err = f.Stat(); err != nil {
 		return writersUnknown, nil, err
@@ -45,7 +46,7 @@ func writersOf(f *os.File) (answer writers, info os.FileInfo, err error) {
 		case err == nil:
 			answer = writersNone
 			info, statErr = f.Stat()
-			_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK) // closing f lets go of it too
+			_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK) // closing f releases it too
 		case errors.Is(err, unix.EAGAIN):
 			answer = writersSome
 		}
@@ -54,4 +55,14 @@ func writersOf(f *os.File) (answer writers, info os.FileInfo, err error) {
 		return writersUnknown, nil, err
 	}
 	return answer, info, nil
+}
+
+// stampNow is the time that a file changed now would be stamped with: the kernel's clock advances in ticks of some
+// milliseconds.
+func stampNow() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &ts); err != nil {
+		return time.Now().UnixNano()
+	}
+	return ts.Nano()
 }

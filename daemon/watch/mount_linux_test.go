@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount mounts what is in dir at the rig's output directory, until the function it returns is called: that fails while
+// mount mounts what is in dir at the env's output directory, until the function it returns is called: that fails while
 // anything there is held open.
-func (r *rig) mount(dir string) (unmount func() error) {
-	r.t.Helper()
-	err := unix.Mount(dir, r.dir, "", unix.MS_BIND, "")
+func (e *env) mount(dir string) (unmount func() error) {
+	e.t.Helper()
+	err := unix.Mount(dir, e.dir, "", unix.MS_BIND, "")
 	if errors.Is(err, unix.EPERM) {
-		r.t.Skip("only root may mount")
+		e.t.Skip("only root may mount")
 	}
 	if err != nil {
-		r.t.Fatal(err)
+		e.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = unix.Unmount(r.dir, unix.MNT_DETACH) })
-	return func() error { return unix.Unmount(r.dir, 0) }
+	e.t.Cleanup(func() { _ = unix.Unmount(e.dir, unix.MNT_DETACH) })
+	return func() error { return unix.Unmount(e.dir, 0) }
 }
 
 // disk is a file system of its own.
@@ -42,58 +42,58 @@ func disk(t *testing.T) string {
 
 func TestTheDirectoryIsUnmountedAndMountedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	e := newEnv(t)
 	source := disk(t)
 	put(t, source, storyA+"/a.txt")
-	unmount := r.mount(source)
-	if err := r.tree.reopen(); err != nil {
+	unmount := e.mount(source)
+	if err := e.tree.reopen(); err != nil {
 		t.Fatal(err)
 	}
-	r.start()
-	r.arrives(storyA + "/a.txt")
-	r.quiet()
-	r.wait("nothing to be held open", func() bool { return unmount() == nil })
-	r.wait("the problem", func() bool { _, is := r.problem(problemDirMissing); return is })
-	if problem, _ := r.problem(problemDirMissing); !strings.Contains(problem.Message, "mount the one that it was on") ||
+	e.start()
+	e.arrives(storyA + "/a.txt")
+	e.quiet()
+	e.wait("nothing to be held open", func() bool { return unmount() == nil })
+	e.wait("the problem", func() bool { _, is := e.problem(problemDirMissing); return is })
+	if problem, _ := e.problem(problemDirMissing); !strings.Contains(problem.Message, "mount the one that it was on") ||
 		!strings.Contains(problem.Message, "nothing counts as deleted") {
 		t.Errorf("the problem says %q", problem.Message)
 	}
-	if _, err := r.tree.Stat(storyA + "/a.txt"); !errors.Is(err, ErrDirMissing) {
+	if _, err := e.tree.Stat(storyA + "/a.txt"); !errors.Is(err, ErrDirMissing) {
 		t.Errorf("Stat = %v, want ErrDirMissing", err)
 	}
-	if left, err := os.ReadDir(r.dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(e.dir); err != nil || len(left) > 0 {
 		t.Errorf("where it was mounted there are %v, %v", left, err)
 	}
 	put(t, source, storyA+"/b.txt")
-	r.mount(source)
-	r.arrives(storyA + "/b.txt")
-	r.wait("the problem to be over", func() bool { return len(r.w.Problems()) == 0 })
-	r.write(storyB+"/c.txt", "x")
-	r.arrives(storyB + "/c.txt")
-	if n := len(r.sink.of(storyA + "/a.txt")); n != 1 {
+	e.mount(source)
+	e.arrives(storyA + "/b.txt")
+	e.wait("the problem to be over", func() bool { return len(e.w.Problems()) == 0 })
+	e.write(storyB+"/c.txt", "x")
+	e.arrives(storyB + "/c.txt")
+	if n := len(e.sink.of(storyA + "/a.txt")); n != 1 {
 		t.Errorf("a.txt was handed on %d times, want once", n)
 	}
 }
 
 func TestAnotherDiskWithFilesInItsPlaceIsWatched(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.start()
+	e := newEnv(t)
+	e.start()
 	other := disk(t)
 	put(t, other, storyB+"/b.txt")
-	if !r.tree.Original() {
+	if !e.tree.Original() {
 		t.Error("Original = false before")
 	}
-	unmount := r.mount(other)
-	r.arrives(storyB + "/b.txt")
-	if r.tree.Original() {
+	unmount := e.mount(other)
+	e.arrives(storyB + "/b.txt")
+	if e.tree.Original() {
 		t.Error("Original = true of another disk")
 	}
-	r.quiet()
-	r.wait("nothing to be held open", func() bool { return unmount() == nil })
-	r.write(storyA+"/a.txt", "x")
-	r.arrives(storyA + "/a.txt")
-	if !r.tree.Original() {
+	e.quiet()
+	e.wait("nothing to be held open", func() bool { return unmount() == nil })
+	e.write(storyA+"/a.txt", "x")
+	e.arrives(storyA + "/a.txt")
+	if !e.tree.Original() {
 		t.Error("Original = false after")
 	}
 }
@@ -109,17 +109,17 @@ func TestALinkToTheDirectoryThatIsLedElsewhereIsFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t)
-	r.tree, r.w.tree, r.dir = tree, tree, tree.Dir()
-	r.start()
-	r.arrives(storyA + "/a.txt")
+	e := newEnv(t)
+	e.tree, e.w.tree, e.dir = tree, tree, tree.Dir()
+	e.start()
+	e.arrives(storyA + "/a.txt")
 	symlink(t, "two", link+".next")
 	rename(t, link+".next", link)
-	r.arrives(storyB + "/b.txt")
-	r.dir = filepath.Join(filepath.Dir(r.dir), "two")
-	r.wait("the directory", func() bool { return tree.Dir() == r.dir })
-	r.write(storyB+"/c.txt", "x")
-	r.arrives(storyB + "/c.txt")
+	e.arrives(storyB + "/b.txt")
+	e.dir = filepath.Join(filepath.Dir(e.dir), "two")
+	e.wait("the directory", func() bool { return tree.Dir() == e.dir })
+	e.write(storyB+"/c.txt", "x")
+	e.arrives(storyB + "/c.txt")
 	if _, err := tree.Stat(storyB + "/c.txt"); err != nil {
 		t.Error(err)
 	}

@@ -2,14 +2,19 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"github.com/codestory/codestoryd"
 )
 
 // asNobody runs f as a user whom the modes of files mean: root becomes one who owns nothing.
@@ -150,4 +155,53 @@ func TestOpenTreeOfAnUnreadableDirectorySaysWhatToDo(t *testing.T) {
 			t.Errorf("OpenTree = %v, want ErrDirMissing and the permission", err)
 		}
 	})
+}
+
+// What is made in a directory while it cannot be read is found soon after it can be, and the status says so meanwhile.
+func TestADirectoryThatWasUnreadableForAMoment(t *testing.T) {
+	t.Parallel()
+	for _, events := range []bool{false, true} {
+		t.Run(fmt.Sprint("events ", events), func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t)
+			openToAll(t, filepath.Dir(e.dir))
+			openToAll(t, e.dir)
+			closed, name := e.path(storyA+"/audio"), storyA+"/audio/story.mp3"
+			e.write(storyB+"/open.txt", "x")
+			mkdir(t, closed)
+			var n notifier
+			if events {
+				var err error
+				if n, err = openNotifier(); err != nil {
+					t.Fatal(err)
+				}
+				defer n.Close()
+			}
+			s := e.w.newSession(n)
+			if err := s.scan(t.Context()); err != nil || len(e.w.Problems()) > 0 {
+				t.Fatalf("scan = %v, problems %v", err, e.w.Problems())
+			}
+			chmod(t, closed, 0)
+			e.write(name, "x")
+			asNobody(t, func() {
+				if events {
+					_ = s.event(t.Context(), fsnotify.Event{Name: e.path(name), Op: fsnotify.Create})
+				} else {
+					_ = s.scan(t.Context())
+				}
+				if p, ok := e.problem(problemDirUnreadable); !ok || !strings.Contains(p.Message, storyA+"/audio/") {
+					t.Errorf("problem %+v, want one that names the directory", p)
+				}
+				s.retryUnreadable(t.Context())
+				if _, ok := e.problem(problemDirUnreadable); !ok {
+					t.Error("the problem is over while the directory cannot be read")
+				}
+			})
+			chmod(t, closed, 0o755)
+			asNobody(t, func() { s.retryUnreadable(t.Context()) })
+			if _, settles := e.w.Settling(storyA)[codestory.Path(name)]; !settles || len(e.w.Problems()) > 0 {
+				t.Errorf("it settles: %v, problems %v", settles, e.w.Problems())
+			}
+		})
+	}
 }

@@ -10,81 +10,66 @@ import (
 	"sync"
 )
 
-// ErrDirMissing is wrapped where the output directory itself is gone, replaced or unreadable. It says nothing about
-// the files in it: they may be back with it.
+// ErrDirMissing is wrapped if the output directory itself is gone, replaced or unreadable. It says nothing about the
+// files in it: they may come back with it.
 var ErrDirMissing = errors.New("the output directory cannot be read")
 
-// Tree is the output directory. It is only read, and each time through a handle that no name can leave. None is kept
-// for more than a moment: a file system of which nothing is being read can be unmounted. All methods may be called at the
-// same time.
+// Tree is the output directory. Its files are only reached through an os.Root, and no symlink below it is followed.
+// Nothing stays open between two calls, so that an idle file system can be unmounted. All methods may be called
+// concurrently.
 type Tree struct {
-	path  string   // absolute, as it was given: a symlink in it may come to lead elsewhere
-	first identity // of the directory that was there when the Tree was made
+	path  string      // absolute, as given: a symlink in it may come to point elsewhere
+	first os.FileInfo // the directory that was there when the Tree was made
 
-	mu  sync.RWMutex
-	dir string   // where path leads: absolute, without symlinks
-	is  identity // of the directory there
+	mu   sync.RWMutex
+	dir  string      // where path leads: absolute, without symlinks
+	info os.FileInfo // the directory there
 
-	handles   handles
-	snapshots snapshots
+	buffers sync.Pool // of *[pieceSize]byte, for File.WriteRange
 }
 
-// identity tells a directory from another one that was given its inode number after it was removed.
-type identity struct {
-	info os.FileInfo
-	born int64 // nanoseconds since 1970; 0 where the system does not say
-}
-
-func (i identity) of(other identity) bool {
-	return os.SameFile(i.info, other.info) && i.born == other.born
-}
-
-// OpenTree finds the directory, which has to be there. Its errors are sentences for people.
+// OpenTree finds the directory, which has to exist. Its errors are sentences for people.
 func OpenTree(dir string) (*Tree, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("finding the output directory %s: %w", dir, err)
 	}
-	t := &Tree{path: path}
+	t := &Tree{path: path, buffers: sync.Pool{New: func() any { return new([pieceSize]byte) }}}
 	if err := t.reopen(); err != nil {
 		return nil, err
 	}
-	t.first = t.is
+	t.first = t.info
 	return t, nil
 }
 
-// openDir opens the directory and makes sure that it can be read. The caller closes.
-func openDir(dir string) (*os.Root, identity, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, identity{}, dirError(dir, err)
-	}
-	if !info.IsDir() {
-		return nil, identity{}, dirError(dir, errors.New("it is not a directory: name another one, or move it away"))
-	}
-	root, is, err := openRoot(dir)
-	if err != nil {
-		return nil, identity{}, err
-	}
-	if _, err := isEmpty(root); err != nil {
-		_ = root.Close()
-		return nil, identity{}, dirError(dir, err)
-	}
-	return root, is, nil
-}
-
 // openRoot opens the directory. The caller closes.
-func openRoot(dir string) (*os.Root, identity, error) {
+func openRoot(dir string) (*os.Root, os.FileInfo, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, identity{}, dirError(dir, err)
+		return nil, nil, dirError(dir, err)
 	}
 	info, err := root.Stat(".")
 	if err != nil {
 		_ = root.Close()
-		return nil, identity{}, dirError(dir, err)
+		return nil, nil, dirError(dir, err)
 	}
-	return root, identity{info, born(dir, info)}, nil
+	return root, info, nil
+}
+
+// openReadable is openRoot, but makes sure that the directory can be listed.
+func openReadable(dir string) (*os.Root, os.FileInfo, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, nil, dirError(dir, errors.New("it is not a directory: name another one, or move it away"))
+	}
+	root, info, err := openRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := isEmpty(root); err != nil {
+		_ = root.Close()
+		return nil, nil, dirError(dir, err)
+	}
+	return root, info, nil
 }
 
 func isEmpty(root *os.Root) (bool, error) {
@@ -115,38 +100,31 @@ func (t *Tree) Dir() string {
 	return t.dir
 }
 
-// Original reports whether the directory is the one that was there when the Tree was made. What is not in another one
-// may be back with the first.
+// Original reports whether the directory is the one that was there when the Tree was made. Files that are missing from
+// another one may come back with the first.
 func (t *Tree) Original() bool { return t.same(t.first) == nil }
 
-// same returns nil where it is the directory that was opened last.
-func (t *Tree) same(is identity) error {
+// same returns nil if info describes the directory that was opened last.
+func (t *Tree) same(info os.FileInfo) error {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if !is.of(t.is) {
+	if !os.SameFile(info, t.info) {
 		return dirError(t.path, errors.New("another one is in its place"))
 	}
 	return nil
 }
 
 // root opens the directory, which has to be the one that was opened last. The caller closes.
-func (t *Tree) root() (*handle, error) {
-	info, err := os.Stat(t.path)
-	if err != nil {
-		return nil, dirError(t.path, err)
-	}
-	if h := t.handles.get("", info); h != nil {
-		return h, nil
-	}
-	root, is, err := openRoot(t.path)
+func (t *Tree) root() (*os.Root, error) {
+	root, info, err := openRoot(t.path)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.same(is); err != nil {
+	if err := t.same(info); err != nil {
 		_ = root.Close()
 		return nil, err
 	}
-	return t.handles.add("", root, is.info), nil
+	return root, nil
 }
 
 // present returns nil while the path leads to the directory that was opened last.
@@ -155,34 +133,34 @@ func (t *Tree) present() error {
 	if err != nil {
 		return dirError(t.path, err)
 	}
-	return t.same(identity{info, born(t.path, info)})
+	return t.same(info)
 }
 
-// Empty reports whether there is nothing at all in the directory, as where a file system is not mounted.
+// Empty reports whether there is nothing at all in the directory, as when a file system is not mounted.
 func (t *Tree) Empty() bool {
 	root, err := t.root()
 	if err != nil {
 		return false
 	}
 	defer root.Close()
-	empty, err := isEmpty(root.Root)
+	empty, err := isEmpty(root)
 	return empty && err == nil
 }
 
 // Check returns nil while the directory that was opened last is there and can be read; else an error that wraps
 // ErrDirMissing.
 func (t *Tree) Check() error {
-	root, is, err := openDir(t.path)
+	root, info, err := openReadable(t.path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.same(is), root.Close())
+	return errors.Join(t.same(info), root.Close())
 }
 
-// reopen takes the directory that the path leads to for the output directory, whether or not it is the one that was
-// before, if it can be read. What is left behind where a file system was unmounted is not.
+// reopen makes the directory that the path leads to the output directory, if it can be read. It refuses the empty
+// mount point that is left behind when the file system is unmounted.
 func (t *Tree) reopen() error {
-	root, is, err := openDir(t.path)
+	root, info, err := openReadable(t.path)
 	if err != nil {
 		return err
 	}
@@ -193,13 +171,16 @@ func (t *Tree) reopen() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.is.info != nil && fileIDOf(is.info).device != fileIDOf(t.is.info).device {
+	if t.info != nil && fileIDOf(info).device != fileIDOf(t.info).device {
 		if empty, err := isEmpty(root); empty || err != nil {
 			return dirError(t.path, errors.New(
 				"an empty one of another file system is in its place: mount the one that it was on"))
 		}
 	}
-	t.dir, t.is = dir, is
-	t.handles.forget()
+	t.dir, t.info = dir, info
 	return nil
 }
+
+// peek describes what the absolute path of an event leads to. It serves to tell files from directories only: whatever
+// is read of them is reached through the Tree.
+func peek(path string) (os.FileInfo, error) { return os.Lstat(path) }

@@ -7,7 +7,7 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// openFlags open a file to read it. A pipe that was put in a file's place does not hang the open.
+// openFlags open a file for reading. A pipe that was put in a file's place does not block the open.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 
 // errNoName is how the system says that no file can have such a name.
@@ -32,12 +32,4 @@ func fileIDOf(info os.FileInfo) fileID {
 func unlinked(info os.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 0
-}
-
-// born is when the directory that info describes was made.
-func born(_ string, info os.FileInfo) int64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return st.Birthtimespec.Nano()
-	}
-	return 0
 }

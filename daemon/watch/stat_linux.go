@@ -7,7 +7,7 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// openFlags open a file to read it. A pipe that was put in a file's place does not hang the open, and a file that
+// openFlags open a file for reading. A pipe that was put in a file's place does not block the open, and a file that
 // somebody holds an exclusive lease on answers EAGAIN.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 

@@ -19,10 +19,10 @@ import (
 func TestAVersionThatWasReadIsWhole(t *testing.T) {
 	t.Parallel()
 	needLeases(t)
-	r := newRig(t)
+	e := newEnv(t)
 	const size = 64 << 10
 	path := codestory.Path(storyA + "/audio/story.mp3")
-	file := r.path(string(path))
+	file := e.path(string(path))
 	mkdir(t, filepath.Dir(file))
 	write(t, file, string(bytes.Repeat([]byte{'a'}, size)))
 	at := time.Now().Add(-time.Hour)
@@ -44,11 +44,11 @@ func TestAVersionThatWasReadIsWhole(t *testing.T) {
 	})
 	whole, changed := 0, 0
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) || whole+changed < 100; {
-		v, err := r.tree.Stat(path)
+		v, err := e.tree.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		content, err := readVersion(t.Context(), r.tree, path, v)
+		content, err := readVersion(t.Context(), e.tree, path, v)
 		switch {
 		case errors.Is(err, codestory.ErrChanged):
 			changed++
@@ -90,28 +90,28 @@ func readVersion(ctx context.Context, tree *Tree, path codestory.Path, v codesto
 func TestOpenVersionRefusesWhatIsOpenForWriting(t *testing.T) {
 	t.Parallel()
 	needLeases(t)
-	r := newRig(t)
+	e := newEnv(t)
 	path := codestory.Path(storyA + "/audio/story.mp3")
-	r.write(string(path), "x")
-	v, err := r.tree.Stat(path)
+	e.write(string(path), "x")
+	v, err := e.tree.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.OpenFile(r.path(string(path)), os.O_WRONLY, 0)
+	f, err := os.OpenFile(e.path(string(path)), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readVersion(t.Context(), r.tree, path, v); !errors.Is(err, codestory.ErrChanged) {
+	if _, err := readVersion(t.Context(), e.tree, path, v); !errors.Is(err, codestory.ErrChanged) {
 		t.Errorf("with a writer: %v, want ErrChanged", err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := readVersion(t.Context(), r.tree, path, v); err != nil || string(content) != "x" {
+	if content, err := readVersion(t.Context(), e.tree, path, v); err != nil || string(content) != "x" {
 		t.Errorf("without one: %q, %v", content, err)
 	}
 	v.Size++
-	if _, err := readVersion(t.Context(), r.tree, path, v); !errors.Is(err, codestory.ErrChanged) {
+	if _, err := readVersion(t.Context(), e.tree, path, v); !errors.Is(err, codestory.ErrChanged) {
 		t.Errorf("another version: %v, want ErrChanged", err)
 	}
 }

@@ -13,18 +13,19 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// Stat is the version of the file at path. The error wraps codestory.ErrNotFound where there is none, where it is no
-// regular file, and where a symlink leads to it.
-func (t *Tree) Stat(path codestory.Path) (codestory.Version, error) { return t.version(string(path)) }
+var (
+	errNotName    = errors.New("not the name of a file below a directory")
+	errNotRegular = errors.New("not a regular file")
+	errNotDir     = errors.New("not a directory, or a symlink to one")
+	errSwapped    = errors.New("replaced while it was opened")
+)
 
-// Open opens the file at path to read it. Errors as with Stat. The caller closes.
-func (t *Tree) Open(path codestory.Path) (*File, error) { return t.open(string(path)) }
-
-// version is Stat for a name as it is on the disk, which may be none that can be stored.
-func (t *Tree) version(name string) (codestory.Version, error) {
-	info, err := t.lstat(name)
+// Stat is the version of the file at path. The error wraps codestory.ErrNotFound if there is none, if it is not a
+// regular file, and if a symlink leads to it.
+func (t *Tree) Stat(path codestory.Path) (codestory.Version, error) {
+	info, err := t.lstat(string(path))
 	if err == nil && !info.Mode().IsRegular() {
-		err = t.wrap(name, errNotRegular)
+		err = t.wrap(string(path), errNotRegular)
 	}
 	if err != nil {
 		return codestory.Version{}, err
@@ -32,7 +33,36 @@ func (t *Tree) version(name string) (codestory.Version, error) {
 	return versionOf(info), nil
 }
 
-// lstat describes what is at name, below directories that are no symlinks.
+// Open opens the file at path for reading. Errors are those of Stat. The caller closes.
+func (t *Tree) Open(path codestory.Path) (*File, error) {
+	name := string(path)
+	dir, base, err := t.parent(name)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	defer dir.Close()
+	file, info, err := openRegular(dir, base)
+	if err != nil {
+		return nil, t.wrap(name, err)
+	}
+	return &File{tree: t, name: name, file: file, info: info}, nil
+}
+
+// RemoveStory removes the story's folder with everything in it, because a person asked for that: nothing else is ever
+// changed in the output directory. If there is none, this is a no-op; a symlink in its place is removed, not followed.
+func (t *Tree) RemoveStory(id codestory.StoryID) error {
+	dir, base, err := t.parent(string(id))
+	if err != nil {
+		return t.wrap(string(id), err)
+	}
+	defer dir.Close()
+	if err := dir.RemoveAll(base); err != nil {
+		return fmt.Errorf("removing the files of story %s: %w", id, cause(err))
+	}
+	return nil
+}
+
+// lstat describes what is at name, below directories that are not symlinks.
 func (t *Tree) lstat(name string) (os.FileInfo, error) {
 	dir, base, err := t.parent(name)
 	if err != nil {
@@ -46,67 +76,31 @@ func (t *Tree) lstat(name string) (os.FileInfo, error) {
 	return info, nil
 }
 
-func (t *Tree) open(name string) (*File, error) {
-	dir, base, err := t.parent(name)
-	if err != nil {
-		return nil, t.wrap(name, err)
-	}
-	defer dir.Close()
-	info, err := dir.Lstat(base)
-	if err != nil {
-		return nil, t.wrap(name, err)
-	}
-	file, info, err := openRegular(dir.Root, base, info)
-	if err != nil {
-		return nil, t.wrap(name, err)
-	}
-	return &File{tree: t, name: name, file: file, info: info}, nil
-}
-
-var (
-	errNotName    = errors.New("not the name of a file below a directory")
-	errNotRegular = errors.New("not a regular file")
-	errNotDir     = errors.New("not a directory, or a symlink to one")
-	errSwapped    = errors.New("replaced while it was opened")
-)
-
-// parent opens the directory that name is in, and says what name is called there. The caller closes.
-func (t *Tree) parent(name string) (dir *handle, base string, err error) {
-	local, err := localName(name)
+// parent opens the directory that name is in, and returns what name is called there. The caller closes.
+func (t *Tree) parent(name string) (dir *os.Root, base string, err error) {
+	base, err = localName(name)
 	if err != nil {
 		return nil, "", err
 	}
 	if dir, err = t.root(); err != nil {
 		return nil, "", err
 	}
-	for i := 0; ; {
-		n := strings.IndexRune(local[i:], filepath.Separator)
-		if n < 0 {
-			return dir, local[i:], nil
+	for {
+		first, rest, deeper := strings.Cut(base, string(filepath.Separator))
+		if !deeper {
+			return dir, base, nil
 		}
-		child, err := t.child(dir, local[i:i+n], local[:i+n])
+		info, err := dir.Lstat(first)
+		var child *os.Root
+		if err == nil {
+			child, err = openSubdir(dir, first, info)
+		}
 		_ = dir.Close()
 		if err != nil {
 			return nil, "", err
 		}
-		dir, i = child, i+n+1
+		dir, base = child, rest
 	}
-}
-
-// child opens the directory that is called base in dir, and name in the tree. The caller closes.
-func (t *Tree) child(dir *handle, base, name string) (*handle, error) {
-	info, err := dir.Lstat(base)
-	if err != nil {
-		return nil, err
-	}
-	if h := t.handles.get(name, info); h != nil {
-		return h, nil
-	}
-	root, info, err := openSubdir(dir.Root, base, info)
-	if err != nil {
-		return nil, err
-	}
-	return t.handles.add(name, root, info), nil
 }
 
 // localName spells name as this system does. On Windows it refuses what is more than a name there: "\", "C:", "NUL".
@@ -121,15 +115,14 @@ func localName(name string) (string, error) {
 	return local, nil
 }
 
-// openSubdir opens the directory that Lstat described as info, and no symlink in its place. It returns what the
-// directory is now.
-func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, os.FileInfo, error) {
+// openSubdir opens the directory that Lstat described as info, and no symlink in its place. The caller closes.
+func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, error) {
 	if !info.IsDir() {
-		return nil, nil, errNotDir
+		return nil, errNotDir
 	}
-	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot hang it
+	dir, err := parent.OpenRoot(base + "/.") // opens directories only: a pipe in its place cannot block it
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	opened, err := dir.Stat(".")
 	if err == nil && !os.SameFile(info, opened) {
@@ -137,14 +130,17 @@ func openSubdir(parent *os.Root, base string, info os.FileInfo) (*os.Root, os.Fi
 	}
 	if err != nil {
 		_ = dir.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return dir, opened, nil
+	return dir, nil
 }
 
-// openRegular opens the regular file that Lstat described as info, and no symlink in its place. It returns what the
-// file is now.
-func openRegular(dir *os.Root, base string, info os.FileInfo) (*os.File, os.FileInfo, error) {
+// openRegular opens the regular file that is called base in dir, and no symlink in its place. The caller closes.
+func openRegular(dir *os.Root, base string) (*os.File, os.FileInfo, error) {
+	info, err := dir.Lstat(base)
+	if err != nil {
+		return nil, nil, err
+	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNotRegular
 	}
@@ -164,8 +160,8 @@ func openRegular(dir *os.Root, base string, info os.FileInfo) (*os.File, os.File
 	return file, opened, nil
 }
 
-// wrap says what err is about, which a look at name returned. It wraps codestory.ErrNotFound where there is no such
-// file, but ErrDirMissing where that is because the whole directory is not there.
+// wrap adds which name err is about. The result wraps codestory.ErrNotFound if there is no such file, but ErrDirMissing
+// if that is because the whole directory is gone.
 func (t *Tree) wrap(name string, err error) error {
 	err = cause(err)
 	if errors.Is(err, ErrDirMissing) || !absent(err) {
@@ -185,7 +181,7 @@ func cause(err error) error {
 	return err
 }
 
-// absent reports whether err says that there is no such file.
+// absent reports whether err says that there is no such file. A missing permission says nothing.
 func absent(err error) bool {
 	for _, target := range []error{
 		fs.ErrNotExist, errNotName, errNotRegular, errNotDir, errSwapped, errNoName,

@@ -13,7 +13,7 @@ import (
 // readBatch is how many names of a directory are held at a time.
 const readBatch = 256
 
-// Rules are what the user wants to be left alone, beyond what codestory.ParsePath ignores.
+// Rules say what is ignored because the user wants it, beyond what codestory.ParsePath ignores.
 type Rules struct {
 	// Exclude names the pattern that the file or directory matches, if one does. The path is relative to the output
 	// directory, with "/" between its elements and none at the end. nil excludes nothing.
@@ -30,7 +30,8 @@ func (r Rules) excluded(name string, isDir bool) (reason string) {
 	return ""
 }
 
-// ignoredDir says why the directory is not descended into; "" where it is. Those above it are not looked at.
+// ignoredDir says why the directory is ignored with all that is in it; "" if it is not. The directories above it are
+// not considered.
 func (r Rules) ignoredDir(name string) (reason string) {
 	if reason := codestory.IgnoredDir(name); reason != "" {
 		return reason
@@ -38,7 +39,7 @@ func (r Rules) ignoredDir(name string) (reason string) {
 	return r.excluded(name, true)
 }
 
-// excludedAbove is excluded for the directories above name.
+// excludedAbove is excluded for each of the directories above name.
 func (r Rules) excludedAbove(name string) (reason string) {
 	for i := range len(name) {
 		if name[i] != '/' {
@@ -51,28 +52,32 @@ func (r Rules) excludedAbove(name string) (reason string) {
 	return ""
 }
 
-// Excludes reports whether the file is left alone, itself or with a directory that it is in.
+// Excludes reports whether the file is excluded, itself or with a directory that it is in.
 func (r Rules) Excludes(path codestory.Path) bool {
 	return r.excluded(string(path), false) != "" || r.excludedAbove(string(path)) != ""
 }
 
-// Entry is what Walk finds. Exactly one of Path, Fault, Ignored and Err is set, but for a story's metadata.json that the
-// rules exclude: it has Path besides Ignored, since it is handed on to be read.
+// Entry is one thing that Walk finds. Exactly one of Path, Fault, Ignored and Err is set, except for a
+// story's metadata.json that the rules exclude: it has Path besides Ignored, since it is handed on to be read.
 type Entry struct {
-	// Name is relative to the output directory, with "/" between its elements, and in the bytes that the file system
-	// has, which need not be UTF-8. That of a directory ends with "/".
+	// Name is relative to the output directory, with "/" between its elements, in the file system's bytes, which need
+	// not be UTF-8. A directory's ends with "/".
 	Name    string
 	Version codestory.Version    // of a file with Path or Fault
 	Path    codestory.Path       // a file to upload, or to read
-	Fault   *codestory.PathError // a file to upload that has no key: a person has to rename it
+	Fault   *codestory.PathError // why a file to upload has no key: a person has to rename it
 	Ignored string               // why the file, or the directory with all that is in it, is not uploaded
 	Err     error                // why the directory cannot be read, at all or any further
 }
 
-// Walk calls fn for every file of the tree and for what is ignored of it, directory by directory, in the order that
-// the file system has. It holds some names of each directory on the way down, never the tree. A directory that cannot
-// be read is an Entry and does not end the walk; one that is the output directory itself does, with an error. Files
-// that come or go meanwhile may be missed. An error of fn ends the walk and is returned.
+func (e Entry) change() Change {
+	return Change{Name: e.Name, Path: e.Path, Version: e.Version, Fault: e.Fault}
+}
+
+// Walk calls fn for every file of the tree and for everything that is ignored, directory by directory, in the file
+// system's order. It holds some names of each directory on the way down, never the tree. A directory that cannot be read
+// is an Entry and does not end the walk, unless it is the output directory itself. Files that come or go meanwhile may
+// be missed. An error of fn ends the walk and is returned.
 func (t *Tree) Walk(ctx context.Context, rules Rules, fn func(Entry) error) error {
 	w := walker{ctx: ctx, rules: rules, enter: func(string, os.FileInfo) {}, fn: fn}
 	return w.tree(t)
@@ -80,7 +85,7 @@ func (t *Tree) Walk(ctx context.Context, rules Rules, fn func(Entry) error) erro
 
 var errEnough = errors.New("enough")
 
-// Ignored lists what is not uploaded and why, in the order of Walk: at most limit of them.
+// Ignored lists what is not uploaded and why, in the order of Walk, up to limit entries.
 func (t *Tree) Ignored(ctx context.Context, rules Rules, limit int) ([]codestory.Ignored, error) {
 	var list []codestory.Ignored
 	err := t.Walk(ctx, rules, func(e Entry) error {
@@ -96,7 +101,7 @@ func (t *Tree) Ignored(ctx context.Context, rules Rules, limit int) ([]codestory
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("listing what is ignored: %w", err)
+		return nil, fmt.Errorf("listing the ignored files: %w", err)
 	}
 	return list, nil
 }
@@ -107,121 +112,114 @@ type walker struct {
 	rules Rules
 	enter func(name string, info os.FileInfo) // called for a directory before it is opened; the root's name is ""
 	fn    func(Entry) error
+	err   error // of fn or ctx: the walk is over
 }
 
 // tree walks the whole of t, as its path leads to it now.
 func (w *walker) tree(t *Tree) error {
-	root, is, err := openDir(t.path)
+	root, info, err := openReadable(t.path)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := t.same(is); err != nil {
+	if err := t.same(info); err != nil {
 		return err
 	}
-	w.enter("", is.info)
-	unreadable, err := w.below(root, "")
-	if err != nil {
-		return err
-	}
-	if unreadable != nil {
-		return dirError(t.path, unreadable)
-	}
-	// A directory that was removed meanwhile reads as an empty one.
-	if now, err := os.Stat(t.path); err != nil {
+	w.enter("", info)
+	if err := w.list(root, ""); err != nil {
 		return dirError(t.path, err)
-	} else if !os.SameFile(now, is.info) {
-		return dirError(t.path, errors.New("it was replaced during the scan"))
 	}
-	return nil
+	if w.err != nil {
+		return w.err
+	}
+	return t.present() // a directory that was removed meanwhile reads as an empty one
 }
 
-// subtree walks the directory name of t, which is none that is ignored. Nothing happens where it is gone.
+// subtree walks the directory name of t, which is not ignored. If it is gone, this is a no-op.
 func (w *walker) subtree(t *Tree, name string) error {
 	parent, base, err := t.parent(name)
 	if err == nil {
 		defer parent.Close()
-		var info os.FileInfo
-		if info, err = parent.Lstat(base); err == nil {
-			return w.directory(parent.Root, base, name, info)
-		}
+		err = w.directory(parent, base, name)
 	}
-	if absent(err) {
-		return nil
-	}
-	return t.wrap(name, err)
+	w.unreadable(name, err)
+	return w.err
 }
 
-// directory walks the directory that is called base in parent, and name in the tree. One that is gone is nothing.
-func (w *walker) directory(parent *os.Root, base, name string, info os.FileInfo) error {
+// directory walks the directory that is called base in parent, and name in the tree.
+func (w *walker) directory(parent *os.Root, base, name string) error {
+	info, err := parent.Lstat(base)
+	if err != nil {
+		return err
+	}
 	w.enter(name, info)
-	dir, _, err := openSubdir(parent, base, info)
-	for errors.Is(err, errSwapped) {
-		if info, err = parent.Lstat(base); err == nil {
-			w.enter(name, info)
-			dir, _, err = openSubdir(parent, base, info)
-		}
+	dir, err := openSubdir(parent, base, info)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		defer dir.Close()
-		var fault error
-		if fault, err = w.below(dir, name); err != nil {
-			return err
-		}
-		err = fault
-	}
-	if err == nil || absent(err) {
-		return nil
-	}
-	return w.fn(Entry{Name: name + "/", Err: cause(err)})
+	defer dir.Close()
+	return w.list(dir, name)
 }
 
-// below walks what is in dir, which is called name in the tree. unreadable is a fault of dir itself, err one that
-// ends the walk.
-func (w *walker) below(dir *os.Root, name string) (unreadable, err error) {
+// list walks what is in dir, which is called name in the tree. The error says why dir cannot be read.
+func (w *walker) list(dir *os.Root, name string) error {
 	d, err := dir.Open(".")
 	if err != nil {
-		return err, nil
+		return err
 	}
 	defer d.Close()
 	for {
-		names, readErr := d.Readdirnames(readBatch)
+		names, err := d.Readdirnames(readBatch)
 		for _, base := range names {
-			if err := w.ctx.Err(); err != nil {
-				return nil, err
+			if w.err == nil {
+				w.err = w.ctx.Err()
 			}
-			if unreadable, err := w.entry(dir, base, join(name, base)); unreadable != nil || err != nil {
-				return unreadable, err
+			if w.err != nil {
+				return nil
+			}
+			if err := w.entry(dir, base, join(name, base)); err != nil && !absent(err) {
+				return err
 			}
 		}
-		if errors.Is(readErr, io.EOF) {
-			return nil, nil
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if readErr != nil {
-			return readErr, nil
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// entry looks at what is called base in dir, and name in the tree. Errors as with below.
-func (w *walker) entry(dir *os.Root, base, name string) (unreadable, err error) {
+// entry looks at what is called base in dir, and name in the tree. The error says why dir cannot be read.
+func (w *walker) entry(dir *os.Root, base, name string) error {
 	info, err := dir.Lstat(base)
 	if err != nil {
-		if absent(err) {
-			return nil, nil
-		}
-		return err, nil
+		return err
 	}
-	if info.IsDir() {
-		if reason := w.rules.ignoredDir(name); reason != "" {
-			return nil, w.fn(Entry{Name: name + "/", Ignored: reason})
-		}
-		return nil, w.directory(dir, base, name, info)
+	if !info.IsDir() {
+		w.found(fileEntry(name, info, w.rules))
+	} else if reason := w.rules.ignoredDir(name); reason != "" {
+		w.found(Entry{Name: name + "/", Ignored: reason})
+	} else {
+		w.unreadable(name, w.directory(dir, base, name))
 	}
-	return nil, w.fn(fileEntry(name, info, w.rules))
+	return nil
 }
 
-// fileEntry is the Entry of what is no directory. Those above it are not ignored.
+// unreadable reports that the directory cannot be read because of err, unless it is gone.
+func (w *walker) unreadable(name string, err error) {
+	if err != nil && !absent(err) && !errors.Is(err, ErrDirMissing) {
+		w.found(Entry{Name: name + "/", Err: cause(err)})
+	}
+}
+
+func (w *walker) found(e Entry) {
+	if w.err == nil {
+		w.err = w.fn(e)
+	}
+}
+
+// fileEntry is the Entry of anything but a directory. The directories above it are not ignored.
 func fileEntry(name string, info os.FileInfo, rules Rules) Entry {
 	if reason := irregular(info.Mode()); reason != "" {
 		return Entry{Name: name, Ignored: reason}
@@ -240,7 +238,7 @@ func fileEntry(name string, info os.FileInfo, rules Rules) Entry {
 	return Entry{Name: name, Version: versionOf(info), Path: path, Fault: fault}
 }
 
-// irregular says what a file is that is not a regular one.
+// irregular says what kind of file it is; "" if it is a regular one.
 func irregular(mode os.FileMode) (reason string) {
 	switch {
 	case mode.IsRegular():

@@ -48,7 +48,7 @@ func clutter(t *testing.T, dir string) (files []string, ignored map[string]strin
 }
 
 // put makes a file, or where name ends with "/" a directory with a file in it.
-func put(t *testing.T, dir, name string) {
+func put(t testing.TB, dir, name string) {
 	t.Helper()
 	if base, isDir := strings.CutSuffix(name, "/"); isDir {
 		name = base + "/inside.txt"

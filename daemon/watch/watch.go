@@ -1,9 +1,11 @@
-// Package watch turns what happens in the output directory into settled changes: this path, this version, finished.
+// Package watch finds out which files of the output directory are finished, and hands each on once.
 //
-// A file is finished as soon as nobody has it open for writing any more, where the system can tell (Linux, by a lease);
-// elsewhere, once it has been quiet for a while. A Tree reads the directory; a Watcher scans it, follows the system's file events in between, and hands on each file
-// once nobody writes to it any more. Events are hints and the scan is the truth: whatever an event missed, the next
-// scan finds. The package must not know what becomes of a change, how it is stored, or where it is uploaded to.
+// A file is finished as soon as nobody has it open for writing. If the system cannot tell, it is finished once nothing
+// has happened to it for a while. File events are hints, the scan is the truth: what an event missed, the next scan
+// finds. A Tree reads the directory, for players and uploads too; a Watcher scans it, follows the events in between, and
+// gives finished files to a Sink.
+//
+// The package must not know what becomes of a file: how it is recorded, or where it is uploaded to.
 package watch
 
 import (
@@ -15,39 +17,40 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// Change is a file that is to be uploaded, as the watcher found it, or a metadata.json that the rules exclude, which is to
-// be read only.
+// Change is a file to upload, as the watcher found it, or a metadata.json that the rules exclude, which is only read.
 type Change struct {
-	Name    string         // relative to the output directory, in the bytes of the file system
-	Path    codestory.Path // the same; "" where Fault is set
+	Name    string         // relative to the output directory, in the file system's bytes
+	Path    codestory.Path // the same; "" if Fault is set
 	Version codestory.Version
-	Fault   *codestory.PathError // why no key can be made of the name: a person has to rename the file
+	Fault   *codestory.PathError // why the name cannot be a key: a person has to rename the file
+	Again   bool                 // Recheck was called: it counts even if this version is known
 }
 
-// Sink takes the changes. Its methods may be called at the same time.
+// Sink receives the finished files.
 type Sink interface {
-	// Unknown returns those of the files whose version is neither stored, nor waiting, nor left alone for a reason
-	// of its own. A scan asks for every file of the tree, up to 1,000 at a time.
-	Unknown(ctx context.Context, seen []Change) ([]Change, error)
-	// Settled takes files that are finished, up to 500. It returns nil once they are durable: the watcher forgets
-	// them then. On an error it comes again with all of them.
-	Settled(ctx context.Context, changes []Change) error
+	// Finished makes the versions durable that the sink does not know yet, up to 1,000 at a time, and returns nil once
+	// they are. On an error all of them come again. Scans offer every file of the tree: the sink looks it up first,
+	// and calls ready before it records one that it does not know. If ready returns false, the file is not finished,
+	// and comes later by itself. Finished may be called concurrently.
+	Finished(ctx context.Context, files []Change, ready func(Change) bool) error
 }
 
-// Options are what a Watcher can do without.
+// Options are optional settings of a Watcher.
 type Options struct {
-	// Settle is how long a file has to stay the same before it is finished, where it cannot be told whether somebody
-	// has it open for writing, or where it is written again right after it was finished; 2 s where 0.
+	// Settle is how long a file has to stay the same before it is finished, if the system cannot tell whether somebody
+	// has it open for writing, or if it is written again right after it was finished; 2 s if 0.
 	Settle time.Duration
-	// ScanEvery is the time between the end of a whole scan and the next one; 10 minutes where 0.
+	// ScanEvery is the time between the end of a whole scan and the next one; 10 minutes if 0.
 	ScanEvery time.Duration
-	// Rules are what is left alone; nothing where zero.
+	// Rules say what is ignored; nothing if zero.
 	Rules Rules
-	// Logger gets what begins and ends to be wrong; nobody does where nil.
+	// Logger receives problems as they begin and end; nothing is logged if nil.
 	Logger *slog.Logger
 	// Problems receives what is wrong with the directory; a set of the Watcher's own if nil.
 	Problems *problem.Set
@@ -58,24 +61,34 @@ const (
 	DefaultSettle    = 2 * time.Second
 	defaultScanEvery = 10 * time.Minute
 	pollEvery        = 50 * time.Second // at most between scans while not every directory is watched: one in each minute
-	rootEvery        = 5 * time.Second  // between looks at whether the output directory is there
+	rootEvery        = 5 * time.Second  // between checks that the output directory is there
+	retryEvery       = 2 * time.Second  // between attempts to read unreadable directories
 )
 
-// Watcher watches a Tree. Its methods may be called at the same time, Run once.
+// The codes of the problems that a Watcher reports.
+const (
+	problemDirMissing    = "dir_missing"     // the output directory is gone or unreadable
+	problemScanFailed    = "scan_failed"     // the last scan did not reach its end
+	problemDirUnreadable = "dir_unreadable"  // directories in it cannot be read
+	problemWatchLimit    = "watch_limit"     // directories cannot be watched
+	problemEventsLost    = "events_lost"     // the system's file events do not work
+	problemHandOver      = "handover_failed" // the sink does not take finished files
+)
+
+// Watcher watches a Tree. Run may be called once, the other methods concurrently.
 type Watcher struct {
 	tree     *Tree
 	sink     Sink
 	opts     Options
-	pending  *pending
+	settling *settling
 	problems *problem.Set
 
-	sinkDelay time.Duration // of the goroutine that settles files
-
-	// Tests put other ones here before Run.
-	notify    func() (notifier, error)
-	writersOf func(*os.File) (writers, os.FileInfo, error)
-	pollEvery time.Duration
-	rootEvery time.Duration
+	// Tests replace these before Run.
+	notify     func() (notifier, error)
+	writersOf  func(*os.File) (writers, os.FileInfo, error)
+	pollEvery  time.Duration
+	rootEvery  time.Duration
+	retryEvery time.Duration
 
 	mu       sync.Mutex
 	session  *session // nil while the directory cannot be watched
@@ -98,25 +111,29 @@ func New(tree *Tree, sink Sink, opts Options) *Watcher {
 		opts.Problems = problem.NewSet(opts.Logger)
 	}
 	return &Watcher{
-		tree:      tree,
-		sink:      sink,
-		opts:      opts,
-		pending:   newPending(opts.Settle),
-		problems:  opts.Problems,
-		notify:    openNotifier,
-		writersOf: writersOf,
-		pollEvery: pollEvery,
-		rootEvery: rootEvery,
+		tree:       tree,
+		sink:       sink,
+		opts:       opts,
+		settling:   newSettling(opts.Settle),
+		problems:   opts.Problems,
+		notify:     openNotifier,
+		writersOf:  writersOf,
+		pollEvery:  pollEvery,
+		rootEvery:  rootEvery,
+		retryEvery: retryEvery,
 	}
 }
 
 // Run watches until ctx ends, and returns nil then. Whatever goes wrong meanwhile is a problem, and tried again.
 func (w *Watcher) Run(ctx context.Context) error {
-	return all(ctx, w.settleFiles, w.watchDir)
+	var group errgroup.Group
+	group.Go(func() error { return w.finishFiles(ctx) })
+	group.Go(func() error { return w.watchTree(ctx) })
+	return group.Wait()
 }
 
-// watchDir keeps a session going while the output directory is there, and waits for it to come back while it is not.
-func (w *Watcher) watchDir(ctx context.Context) error {
+// watchTree keeps a session running while the output directory is there, and waits for it while it is not.
+func (w *Watcher) watchTree(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.tree.reopen(); err != nil {
 			w.report(problemDirMissing, fmt.Sprintf(
@@ -133,6 +150,10 @@ func (w *Watcher) watchDir(ctx context.Context) error {
 	return nil
 }
 
+func (w *Watcher) report(code, message string) {
+	w.problems.Report(codestory.Problem{Code: code, Message: message})
+}
+
 func (w *Watcher) setSession(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,23 +168,22 @@ func (w *Watcher) scanned(began time.Time) {
 	w.lastScan, w.scanTook = &now, took
 }
 
-// ScanTook is how long the last whole scan has taken; 0 before there was one.
+// ScanTook is how long the last whole scan took; 0 before there was one.
 func (w *Watcher) ScanTook() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.scanTook
 }
 
-// Recheck lets the file settle once more and hands it on again, whatever is known of its version: for whoever found
-// that it is not the version that had settled.
-func (w *Watcher) Recheck(path codestory.Path) { w.pending.recheck(path) }
+// Recheck lets the file settle again and hands it on again, even as the same version: for a caller that found that it
+// is not the version that was handed on.
+func (w *Watcher) Recheck(path codestory.Path) { w.settling.recheck(path) }
 
-// Rescan looks at the whole directory soon, and hands on what the sink does not know: for a sink that has forgotten.
+// Rescan requests a scan soon, for a sink that has forgotten what it knew.
 func (w *Watcher) Rescan() {
-	w.pending.forget()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.session != nil { // else it is scanned when it is back
+	if w.session != nil { // if there is none, the next one begins with a scan
 		signal(w.session.rescan)
 	}
 }
@@ -182,30 +202,11 @@ func (w *Watcher) Status() codestory.WatchStatus {
 	return status
 }
 
-// Problems are what is wrong with watching now.
+// Problems are the current problems with watching.
 func (w *Watcher) Problems() []codestory.Problem { return w.problems.List() }
 
-// Settling are the files of the story that are still being written, in no order.
-func (w *Watcher) Settling(story codestory.StoryID) []codestory.Path { return w.pending.ofStory(story) }
-
-// SettlingReason says of a file that settles why it takes so long, "" where there is nothing to say. settling is
-// false where it does not.
-func (w *Watcher) SettlingReason(path codestory.Path) (reason string, settling bool) {
-	return w.pending.reason(string(path))
-}
-
-// all runs the functions at the same time, ends the context of all when one returns, and waits for the others. It
-// returns the error that ended them, nil where ctx did.
-func all(ctx context.Context, run ...func(context.Context) error) error {
-	inner, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	for _, f := range run {
-		wg.Go(func() { cancel(f(inner)) })
-	}
-	wg.Wait()
-	if cause := context.Cause(inner); ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
+// Settling returns the files of the story that are still being written, and why each takes so long; "" if there is
+// nothing to say.
+func (w *Watcher) Settling(story codestory.StoryID) map[codestory.Path]string {
+	return w.settling.ofStory(story)
 }

@@ -26,7 +26,6 @@ import (
 var (
 	errIncomplete = errors.New("the store did not take all of it")
 	errDiffers    = errors.New("the store holds other bytes than were sent")
-	errReplaced   = errors.New("the object is replaced faster than it can be opened")
 )
 
 // classify translates what rclone, a backend or the operating system returned. where names the store in hints. What

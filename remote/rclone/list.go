@@ -3,7 +3,6 @@ package rclone
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"path"
@@ -13,16 +12,14 @@ import (
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/lib/encoder"
 
-	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
 
 // List implements remote.Lister. It holds one folder at a time for each level.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
 	return func(yield func(remote.Object, error) bool) {
-		c, err := s.connect(ctx)
+		c, ctx, err := s.connect(ctx)
 		if err == nil {
-			ctx := fs.CopyConfig(ctx, s.base)
 			w := walk{fs: c, prefix: prefix, after: after}
 			err = w.run(ctx, func(key string, file fs.Object) (bool, error) {
 				object, err := c.describe(ctx, key, file)
@@ -45,30 +42,6 @@ func (s *Store) stopped(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return s.classify(err)
-}
-
-// List implements remote.Lister. It holds one folder at a time for each level.
-func (f *Folder) List(ctx context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
-	return func(yield func(remote.Object, error) bool) {
-		err := f.there()
-		if err == nil {
-			w := walk{fs: f.local, prefix: prefix, after: after}
-			err = w.run(fs.CopyConfig(ctx, f.base), func(key string, _ fs.Object) (bool, error) {
-				_, object, err := f.look(ctx, key)
-				if errors.Is(err, codestory.ErrNotFound) { // it was there a moment ago
-					return true, nil
-				}
-				if err != nil {
-					return false, err
-				}
-				object.ContentType = ""
-				return yield(object, nil), nil
-			})
-		}
-		if err != nil {
-			yield(remote.Object{}, fmt.Errorf("listing %s: %w", prefix, f.classify(err)))
-		}
-	}
 }
 
 // walk goes through the objects of a remote in the order of their keys, which is not that of the folders' names: in a

@@ -14,6 +14,8 @@ import (
 	"github.com/rclone/rclone/fs/config"
 	"github.com/rclone/rclone/fs/config/configfile"
 	"github.com/rclone/rclone/lib/atexit"
+
+	"github.com/codestory/codestoryd/remote/rclone/lazy"
 )
 
 // process is what rclone keeps once for the process, and therefore so must we. rclone guards none of it, so each part
@@ -35,6 +37,7 @@ func setUp(logger *slog.Logger) {
 	}
 	process.logger.Store(logger)
 	process.once.Do(func() {
+		lazy.Restore()
 		fs.SetLogger(logHandler{})
 		fs.GetConfig(context.Background()).AskPassword = false
 		atexit.IgnoreSignals()

@@ -1,37 +1,13 @@
-// Package rclone keeps objects with rclone as a library: Folder is the embedded store, a folder of the data directory
-// over rclone's local backend, and Store is any remote of the user's own rclone.conf.
+// Package rclone keeps objects in any remote of the user's own rclone.conf, with rclone as a library.
 //
 // It knows rclone and nothing of the queue, the output directory or HTTP. rclone promises no stable Go API, so the
 // wrapper is thin: names, bytes, hashes and moves are rclone's; what is decided here is when an object counts.
 //
-// # What a Folder promises, killed at any line
-//
-// Put writes the bytes to a temporary of the hidden folder .codestoryd, synced to disk, and only then touches
-// anything that can be seen:
-//
-//  1. bytes to .codestoryd/tmp/X        killed: a temporary, which the next NewFolder removes
-//  2. sync of X                         the same
-//  3. directories, each one synced      killed: empty directories, which nothing reads
-//  4. sidecar: X is described, and      killed: the old object stands and is still described. What is said of X fits
-//     so still is the object that is    no object, since it names X's size and modification time
-//     there; synced
-//  5. X is moved to its key             a rename is whole or not at all. Killed: the new object is there, described
-//  6. sync of the directories           after this, and not before, Put returns
-//
-// A power cut may undo steps that were not synced, never make a part of one: the bytes are on disk before their name
-// is. Where the sidecar did not make it, or somebody changed the object by hand, size or modification time do not
-// match; the MD5 is then computed anew by rclone and kept. Content type and user metadata are lost in that case only.
-//
-// The proof of a Put is that the MD5 of the bytes as they were written goes into the sidecar, that the file system
-// says the file has every one of them, and that the syncs succeeded. Reading the file back would show the page cache
-// and not the disk.
-//
 // # What rclone keeps once for the whole process
 //
 // Its configuration file, its logger, its handler of signals and its HTTP transport are process-wide. What is touched
-// of them is in process.go, once; all else is set in contexts and configuration maps of the store's own. Importing
-// rclone has effects that nobody can stop: it makes its per-user configuration folder where that is absent, and it
-// reads the RCLONE_* variables of the environment.
+// of them is in process.go, once; all else is set in contexts and configuration maps of the store's own. An
+// import of rclone reads the RCLONE_* variables of the environment; package lazy keeps it from more.
 package rclone
 
 import (
@@ -49,12 +25,12 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// Options are what both stores take. The zero value is fit for use.
+// Options are optional. The zero value is fit for use.
 type Options struct {
 	// Logger gets what rclone has to say; nil discards it. rclone has one logger for the process, so the last store
 	// that was made decides.
 	Logger *slog.Logger
-	// Limiter holds uploads to a bandwidth, also those to a disk of this machine; nil for none.
+	// Limiter holds uploads to a bandwidth; nil for none.
 	Limiter *remote.Limiter
 }
 

@@ -36,6 +36,9 @@ func serve(t *testing.T, handler http.Handler) string {
 // TestWebDAVRemote is not the suite: rclone's backend rests a second after each upload that fails. It also deletes the
 // object then, which has to be the temporary.
 func TestWebDAVRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it starts a server")
+	}
 	t.Parallel()
 	store := newStore(t, serve(t, webdavServer(t)))
 	for name, broken := range map[string]*remotetest.Source{
@@ -75,6 +78,9 @@ func notThroughFiles(t *testing.T, store remote.Store) {
 }
 
 func TestSFTPRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it starts a server")
+	}
 	t.Parallel()
 	remotetest.TestStore(t, func(t *testing.T) remote.Store { return newStore(t, sftpServer(t, "secret")) }, remotetest.Options{
 		NoContentType: "files have none",
@@ -209,6 +215,9 @@ func wantState(t *testing.T, what string, err error, want codestory.RemoteState)
 
 // TestServerThatRefuses answers uploads, or everything, with one status.
 func TestServerThatRefuses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it starts a server")
+	}
 	t.Parallel()
 	for status, want := range map[int]codestory.RemoteState{
 		http.StatusUnauthorized:        codestory.RemoteDenied,

@@ -141,7 +141,6 @@ func TestLimiter(t *testing.T) {
 	for name, open := range map[string]func(Options) (remote.Store, error){
 		"memory": func(o Options) (remote.Store, error) { return New(t.Context(), "mem:limiter", o) },
 		"disk":   func(o Options) (remote.Store, error) { return New(t.Context(), "disk:limiter", o) },
-		"folder": func(o Options) (remote.Store, error) { return NewFolder(t.TempDir(), o) },
 	} {
 		var asked atomic.Int64
 		limiter := remote.NewLimiter(func(time.Time) int64 {

@@ -10,15 +10,6 @@ import (
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
-func newFolder(t *testing.T) *Folder {
-	t.Helper()
-	folder, err := NewFolder(t.TempDir(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
 func newStore(t *testing.T, name string) *Store {
 	t.Helper()
 	store, err := New(t.Context(), name, Options{})
@@ -26,28 +17,6 @@ func newStore(t *testing.T, name string) *Store {
 		t.Fatal(err)
 	}
 	return store
-}
-
-func TestFolder(t *testing.T) {
-	t.Parallel()
-	remotetest.TestStore(t, func(t *testing.T) remote.Store { return newFolder(t) }, remotetest.Options{
-		Metadata: func(t *testing.T, store remote.Store, key string) map[string]string {
-			folder := store.(*Folder)
-			object, err := folder.Stat(t.Context(), key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			kept, err := folder.readSidecar(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, ok := kept.of(object.Size, object.Modified)
-			if !ok {
-				t.Fatalf("%+v does not describe %+v", kept, object)
-			}
-			return v.Metadata
-		},
-	})
 }
 
 // on returns a store that is empty: a path of the remote that nobody else uses.
@@ -70,6 +39,9 @@ func TestDiskRemote(t *testing.T) {
 }
 
 func TestCryptRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite takes seconds")
+	}
 	t.Parallel()
 	remotetest.TestStore(t, on("secret"), remotetest.Options{
 		NoLongKey:     "an encrypted name is longer than the name",
@@ -81,6 +53,9 @@ func TestCryptRemote(t *testing.T) {
 
 // TestHasherRemote has checksums of its own making, over a remote that need not have any.
 func TestHasherRemote(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the suite takes seconds")
+	}
 	t.Parallel()
 	remotetest.TestStore(t, on("hashed"), remotetest.Options{
 		NoContentType: "rclone's local backend keeps none",
@@ -92,11 +67,11 @@ func TestHasherRemote(t *testing.T) {
 // userMetadata reads it as rclone does.
 func userMetadata(t *testing.T, store remote.Store, key string) map[string]string {
 	s := store.(*Store)
-	c, err := s.connect(t.Context())
+	c, ctx, err := s.connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, _, err := s.find(t.Context(), c, key)
+	file, _, err := s.find(ctx, c, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,13 +20,13 @@ type Network struct {
 	mu              sync.Mutex // guards what follows
 	listener        net.Listener
 	conns           map[*net.TCPConn]struct{} // both ends of each way; nil while none are taken
-	faults          [2]Fault
+	faults          [2]NetworkFault
 	changed         chan struct{} // closed when a fault is made or mended
 	copies          sync.WaitGroup
 }
 
-// Fault is what is wrong with one direction of a network. The zero value is nothing.
-type Fault struct {
+// NetworkFault is what is wrong with one direction of a network. The zero value is nothing.
+type NetworkFault struct {
 	Latency   time.Duration // each piece comes so much later
 	Jitter    time.Duration // and at most this besides
 	SlowClose time.Duration // so does the end
@@ -89,16 +89,16 @@ func (n *Network) Stop() {
 	}
 	n.conns = nil
 	n.mu.Unlock()
-	n.set(func() { n.faults = [2]Fault{} })
+	n.set(func() { n.faults = [2]NetworkFault{} })
 	n.copies.Wait()
 }
 
 // Break makes a fault in the direction, instead of one that it has, for the connections that are open too. It lasts until
 // Mend.
-func (n *Network) Break(d Direction, f Fault) { n.set(func() { n.faults[d] = f }) }
+func (n *Network) Break(d Direction, f NetworkFault) { n.set(func() { n.faults[d] = f }) }
 
 // Mend takes all faults away.
-func (n *Network) Mend() { n.set(func() { n.faults = [2]Fault{} }) }
+func (n *Network) Mend() { n.set(func() { n.faults = [2]NetworkFault{} }) }
 
 func (n *Network) set(change func()) {
 	n.mu.Lock()
@@ -109,7 +109,7 @@ func (n *Network) set(change func()) {
 }
 
 // fault is that of the direction, and a channel that is closed when it is another.
-func (n *Network) fault(d Direction) (Fault, <-chan struct{}) {
+func (n *Network) fault(d Direction) (NetworkFault, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.faults[d], n.changed

@@ -63,23 +63,23 @@ func TestNetworkFaults(t *testing.T) {
 	data := remotetest.Bytes(100_000)
 	for name, direction := range map[string]remotetest.Direction{"to": remotetest.ToServer, "from": remotetest.FromServer} {
 		for fault, test := range map[string]struct {
-			remotetest.Fault
+			remotetest.NetworkFault
 			whole bool          // all comes through
 			least time.Duration // it takes
 			most  int           // bytes that come through else
 		}{
-			"none":       {remotetest.Fault{}, true, 0, 0},
-			"latency":    {remotetest.Fault{Latency: 200 * time.Millisecond}, true, 200 * time.Millisecond, 0},
-			"slow close": {remotetest.Fault{SlowClose: 200 * time.Millisecond}, true, 200 * time.Millisecond, 0},
-			"rate":       {remotetest.Fault{Rate: 200_000}, true, 400 * time.Millisecond, 0},
-			"black hole": {remotetest.Fault{BlackHole: true}, false, 0, 0},
-			"reset":      {remotetest.Fault{Reset: true}, false, 0, 0},
-			"cut":        {remotetest.Fault{CutAfter: 50_001}, false, 0, 50_001},
+			"none":       {remotetest.NetworkFault{}, true, 0, 0},
+			"latency":    {remotetest.NetworkFault{Latency: 200 * time.Millisecond}, true, 200 * time.Millisecond, 0},
+			"slow close": {remotetest.NetworkFault{SlowClose: 200 * time.Millisecond}, true, 200 * time.Millisecond, 0},
+			"rate":       {remotetest.NetworkFault{Rate: 200_000}, true, 400 * time.Millisecond, 0},
+			"black hole": {remotetest.NetworkFault{BlackHole: true}, false, 0, 0},
+			"reset":      {remotetest.NetworkFault{Reset: true}, false, 0, 0},
+			"cut":        {remotetest.NetworkFault{CutAfter: 50_001}, false, 0, 50_001},
 		} {
 			t.Run(fault+" "+name, func(t *testing.T) {
 				t.Parallel()
 				network := remotetest.NewNetwork(t, echo(t))
-				network.Break(direction, test.Fault)
+				network.Break(direction, test.NetworkFault)
 				begun := time.Now()
 				got, err := exchange(through(t, network), data)
 				if test.whole && (err != nil || !bytes.Equal(got, data)) || !test.whole && len(got) > test.most {
@@ -115,7 +115,7 @@ func exchange(conn *net.TCPConn, data []byte) (got []byte, err error) {
 func TestNetworkMendsWhileRunning(t *testing.T) {
 	t.Parallel()
 	network := remotetest.NewNetwork(t, echo(t))
-	network.Break(remotetest.FromServer, remotetest.Fault{Rate: 1})
+	network.Break(remotetest.FromServer, remotetest.NetworkFault{Rate: 1})
 	conn := through(t, network)
 	if _, err := conn.Write(remotetest.Bytes(1000)); err != nil {
 		t.Fatal(err)

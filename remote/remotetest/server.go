@@ -49,6 +49,9 @@ type process struct {
 // test ends, and its log is shown where that has failed.
 func startForTest(t testing.TB, program Program, made func(binary, dir string) *Server) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("-short: no test starts a real %s", program.Name)
+	}
 	binary, err := program.Install(t.Context(), t.Logf)
 	if err != nil {
 		t.Fatalf("a real %s is needed: %v", program.Name, err)

@@ -62,13 +62,10 @@ func TestStore(t *testing.T, open func(t *testing.T) remote.Store, opts Options)
 		{"the store answers", s.check},
 		{"a download is whole", s.download},
 		{"a download goes on", s.resume},
-		{"exists", s.exists},
 		{"objects are deleted", s.remove},
 		{"objects are listed", s.list},
 		{"objects are copied", s.copy},
-		{"plain URLs", s.urls},
 		{"links", s.links},
-		{"links to put", s.putLinks},
 		{"forms", s.forms},
 	} {
 		t.Run(sub.name, func(t *testing.T) {
@@ -305,6 +302,14 @@ func holds(t *testing.T, store remote.Store, key string, data []byte) {
 		if object.Key != key || object.Size != int64(len(data)) || object.MD5 != "" && object.MD5 != sum(data) {
 			t.Errorf("%s: %+v, want %s of %d bytes with MD5 %s", how, object, key, len(data), sum(data))
 		}
+	}
+}
+
+// lacks checks that the store says of key that there is no object.
+func lacks(t *testing.T, store remote.Store, key string) {
+	t.Helper()
+	if object, err := store.Stat(t.Context(), key); !errors.Is(err, codestory.ErrNotFound) {
+		t.Errorf("stat %s: %+v, %v, want ErrNotFound", key, object, err)
 	}
 }
 

@@ -51,27 +51,9 @@ func (c *cut) Open(ctx context.Context, key string, offset, length int64) (io.Re
 	return c.cut(body), object, nil
 }
 
-// cutVersions is a cut that opens versions, as its store does.
-type cutVersions struct {
-	*cut
-	opener remote.VersionOpener
-}
-
-func (c cutVersions) OpenVersion(ctx context.Context, object remote.Object, offset, length int64) (io.ReadCloser, error) {
-	c.note(offset)
-	body, err := c.opener.OpenVersion(ctx, object, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	return c.cut.cut(body), nil
-}
-
-// cutting puts a cut in front of a store, with the powers that a download asks for.
+// cutting puts a cut in front of a store.
 func cutting(store remote.Store, after int64) (*cut, remote.Store) {
 	c := &cut{Store: store, after: after}
-	if opener, ok := store.(remote.VersionOpener); ok {
-		return c, cutVersions{c, opener}
-	}
 	return c, c
 }
 

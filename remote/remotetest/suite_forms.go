@@ -149,9 +149,7 @@ func (f formTest) refused(t *testing.T) {
 		}
 	}
 	for _, key := range []string{key, key + "x", story + "audio/other.mp3"} {
-		if there, err := remote.Exists(t.Context(), f.store, key); there || err != nil {
-			t.Errorf("after forms that were refused %s is there: %v, %v", key, there, err)
-		}
+		lacks(t, f.store, key)
 	}
 	if status, answer := post(t, form, mp3, Bytes(1000)); status/100 != 2 {
 		t.Errorf("the form itself: %d %s", status, answer)
@@ -202,53 +200,6 @@ func (f formTest) invalid(t *testing.T) {
 		change(&req)
 		if form, err := f.signer.Form(t.Context(), req); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, form)
-		}
-	}
-}
-
-func (s suite) putLinks(t *testing.T, store remote.Store) {
-	linker, ok := store.(remote.PutLinker)
-	if !ok {
-		t.Skip("the store makes no links to put")
-	}
-	link := func(req remote.PutLinkRequest) string {
-		t.Helper()
-		link, err := linker.PutLink(t.Context(), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return link.URL
-	}
-	key, data := story+"audio/put #1 (50% + ü).mp3", Bytes(1000)
-	good := link(remote.PutLinkRequest{Key: key, ContentType: mp3, Expires: time.Minute})
-	for name, attempt := range map[string]struct{ url, contentType string }{
-		"another type": {good, "text/html"},
-		"no type":      {good, ""},
-		"another key":  {strings.Replace(good, "put%20", "got%20", 1), mp3},
-		"no signature": {good[:strings.Index(good, "?")], mp3},
-	} {
-		if status, answer := send(t, http.MethodPut, attempt.url, attempt.contentType, data); status/100 != 4 {
-			t.Errorf("%s: %d %s, want it refused", name, status, answer)
-		}
-	}
-	if there, err := remote.Exists(t.Context(), store, key); there || err != nil {
-		t.Errorf("after that there is an object: %v, %v", there, err)
-	}
-	if status, answer := send(t, http.MethodPut, good, mp3, data); status != http.StatusOK {
-		t.Errorf("put: %d %s", status, answer)
-	}
-	holds(t, store, key, data)
-	if object, err := store.Stat(t.Context(), key); err != nil || object.ContentType != mp3 {
-		t.Errorf("it has the type %q, %v", object.ContentType, err)
-	}
-	if status, answer := send(t, http.MethodPut, link(remote.PutLinkRequest{Key: key}), "text/plain", nil); status != http.StatusOK {
-		t.Errorf("put of any type: %d %s", status, answer)
-	}
-	short := link(remote.PutLinkRequest{Key: key, ContentType: mp3, Expires: time.Second})
-	refusedInTime(t, func() int { status, _ := send(t, http.MethodPut, short, mp3, data); return status })
-	for _, req := range []remote.PutLinkRequest{{Key: ""}, {Key: key, Expires: -1}, {Key: key, Expires: remote.MaxExpires + time.Second}} {
-		if link, err := linker.PutLink(t.Context(), req); err == nil {
-			t.Errorf("%+v: got %s, want an error", req, link.URL)
 		}
 	}
 }

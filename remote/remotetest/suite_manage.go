@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -13,21 +11,6 @@ import (
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
-
-func (s suite) exists(t *testing.T, store remote.Store) {
-	key := story + "audio/story.mp3"
-	mustPut(t, store, key, nil)
-	for asked, want := range map[string]bool{key: true, key + "x": false, story + "audio": false, story + "absent/x": false} {
-		if got, err := remote.Exists(t.Context(), store, asked); got != want || err != nil {
-			t.Errorf("%s: %v, %v, want %v", asked, got, err, want)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if got, err := remote.Exists(ctx, store, key+"x"); got || !errors.Is(err, context.Canceled) {
-		t.Errorf("with an ended context: %v, %v, want its error", got, err)
-	}
-}
 
 func (s suite) remove(t *testing.T, store remote.Store) {
 	remover, ok := store.(remote.Remover)
@@ -58,9 +41,7 @@ func (s suite) remove(t *testing.T, store remote.Store) {
 			t.Fatalf("remove: %v", err)
 		}
 		for _, key := range []string{gone[0], gone[999], gone[1000], gone[2499], gone[2500]} {
-			if there, err := remote.Exists(t.Context(), store, key); there || err != nil {
-				t.Errorf("%s after it was deleted: %v, %v", key, there, err)
-			}
+			lacks(t, store, key)
 		}
 		for _, key := range stay {
 			holds(t, store, key, []byte("x"))
@@ -202,25 +183,6 @@ func (s suite) sameAttributes(t *testing.T, store remote.Store, one, other strin
 	for name, want := range s.opts.Metadata(t, store, one) {
 		if got[name] != want {
 			t.Errorf("metadata %s is %q, want %q", name, got[name], want)
-		}
-	}
-}
-
-func (s suite) urls(t *testing.T, store remote.Store) {
-	locator, ok := store.(remote.Locator)
-	if !ok {
-		t.Skip("its objects have no URL")
-	}
-	for _, name := range keys {
-		key := story + name
-		text := locator.URL(key)
-		u, err := url.Parse(text)
-		if err != nil || !strings.HasSuffix(u.Path, "/"+key) || u.RawQuery != "" || u.Fragment != "" {
-			t.Errorf("the URL of %s is %s, %v", key, text, err)
-		}
-		// Nobody is let in without a signature; what is no URL of an object would be answered with 400 or 404.
-		if resp, _ := fetch(t, http.MethodGet, text, ""); resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%s without a signature: %s, want 403", text, resp.Status)
 		}
 	}
 }

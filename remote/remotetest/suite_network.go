@@ -60,16 +60,16 @@ func (s networkSuite) key(t *testing.T) string { return story + t.Name() + "/sto
 
 func (s networkSuite) latency(t *testing.T) {
 	store, network, _ := s.open(t, 0)
-	network.Break(ToServer, Fault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
-	network.Break(FromServer, Fault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
+	network.Break(ToServer, NetworkFault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
+	network.Break(FromServer, NetworkFault{Latency: 50 * time.Millisecond, Jitter: 100 * time.Millisecond})
 	mustPut(t, store, s.key(t), Bytes(large))
 	holds(t, store, s.key(t), Bytes(large))
 }
 
 func (s networkSuite) slowClose(t *testing.T) {
 	store, network, _ := s.open(t, 0)
-	network.Break(ToServer, Fault{SlowClose: 500 * time.Millisecond})
-	network.Break(FromServer, Fault{SlowClose: 500 * time.Millisecond})
+	network.Break(ToServer, NetworkFault{SlowClose: 500 * time.Millisecond})
+	network.Break(FromServer, NetworkFault{SlowClose: 500 * time.Millisecond})
 	for _, size := range []int{0, 1000, large} {
 		mustPut(t, store, s.key(t), Bytes(size))
 		holds(t, store, s.key(t), Bytes(size))
@@ -91,7 +91,7 @@ func (s networkSuite) resetInPut(t *testing.T) {
 	store, network, _ := s.open(t, 0)
 	mustPut(t, store, s.key(t), []byte("the old version"))
 	data := Bytes(4 << 20)
-	src := NewSource(data).OnReach(2<<20, func() { network.Break(ToServer, Fault{Reset: true}) })
+	src := NewSource(data).OnReach(2<<20, func() { network.Break(ToServer, NetworkFault{Reset: true}) })
 	_, err := put(t, store, s.key(t), src, remote.PutOptions{ContentType: mp3})
 	failsFor(t, err)
 	network.Mend()
@@ -104,7 +104,7 @@ func (s networkSuite) resetInPart(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
 	data, l := Bytes(int(5*s.PartSize)), &memoryLedger{}
 	src := NewSource(data).OnReach(4*s.PartSize+s.PartSize/2, func() {
-		network.Break(ToServer, Fault{Reset: true})
+		network.Break(ToServer, NetworkFault{Reset: true})
 	})
 	_, err := put(t, store, s.key(t), src, remote.PutOptions{ContentType: mp3, Ledger: l})
 	failsFor(t, err)
@@ -128,7 +128,7 @@ func (s networkSuite) cutInComplete(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
 	proxy.Before(func(_ http.ResponseWriter, r *http.Request) (answered bool) {
 		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") {
-			network.Break(FromServer, Fault{Reset: true})
+			network.Break(FromServer, NetworkFault{Reset: true})
 		}
 		return false
 	})
@@ -157,7 +157,7 @@ func (s networkSuite) blackHole(t *testing.T, direction Direction) {
 	store, network, _ := s.open(t, impatient)
 	mustPut(t, store, s.key(t), []byte("the old version"))
 	for name, data := range map[string][]byte{"small": Bytes(1000), "in parts": Bytes(int(2 * s.PartSize))} {
-		network.Break(direction, Fault{BlackHole: true})
+		network.Break(direction, NetworkFault{BlackHole: true})
 		start := time.Now()
 		_, err := put(t, store, s.key(t), NewSource(data), remote.PutOptions{ContentType: mp3, Ledger: &memoryLedger{}})
 		failsFor(t, err)
@@ -172,7 +172,7 @@ func (s networkSuite) blackHole(t *testing.T, direction Direction) {
 
 func (s networkSuite) slowPut(t *testing.T) {
 	store, network, proxy := s.open(t, 0)
-	network.Break(ToServer, Fault{Rate: 1 << 10})
+	network.Break(ToServer, NetworkFault{Rate: 1 << 10})
 	start, data := time.Now(), Bytes(8<<10)
 	mustPut(t, store, s.key(t), data)
 	if took, n := time.Since(start), len(proxy.Requests()); took < 7*time.Second || n != 1 {
@@ -187,7 +187,7 @@ func (s networkSuite) slowOpen(t *testing.T) {
 	store, network, _ := s.open(t, impatient)
 	data := Bytes(8 << 10)
 	mustPut(t, store, s.key(t), data)
-	network.Break(FromServer, Fault{Rate: 1 << 10})
+	network.Break(FromServer, NetworkFault{Rate: 1 << 10})
 	start := time.Now()
 	body, _, err := store.Open(t.Context(), s.key(t), 0, -1)
 	if err != nil {

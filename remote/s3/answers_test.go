@@ -32,12 +32,7 @@ func answering(t *testing.T, handler http.HandlerFunc, change func(*Options)) *S
 	if change != nil {
 		change(&opts)
 	}
-	store, err := New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() }) // before the server's Close, which waits for connections
-	return store
+	return mustNew(t, opts) // whose connections end before the server's Close, which waits for them
 }
 
 // refusing answers everything with one error of S3.

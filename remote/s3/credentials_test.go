@@ -108,16 +108,6 @@ func keysOf(access string) string {
 	return s
 }
 
-func mustNew(t *testing.T, opts Options) *Store {
-	t.Helper()
-	store, err := New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	return store
-}
-
 // awsAnswers answers as the services of AWS do that give out temporary credentials, for an hour.
 func awsAnswers(t *testing.T, access string) *httptest.Server {
 	ends := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)

@@ -16,8 +16,7 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// fail says what err means, which was met while doing something. It is the one place where the errors of S3 become
-// ours.
+// fail translates err, which ended doing something. It is the one place where the errors of S3 become ours.
 func (s *Store) fail(ctx context.Context, doing string, err error) error {
 	if ended := ctx.Err(); ended != nil {
 		if !errors.Is(err, ended) {
@@ -31,7 +30,7 @@ func (s *Store) fail(ctx context.Context, doing string, err error) error {
 	cause := fmt.Errorf("%s: %w", doing, err)
 	r := s.ruleFor(err)
 	if r.hint == hintToken || r.hint == hintKey || r.hint == hintSecret {
-		s.creds.Expire() // the next request gets them anew
+		s.creds.Expire() // the next request gets them again
 	}
 	hint := strings.NewReplacer("%b", s.info.Bucket, "%e", s.info.Endpoint).Replace(r.hint)
 	switch r.class {
@@ -44,12 +43,7 @@ func (s *Store) fail(ctx context.Context, doing string, err error) error {
 	}
 }
 
-// failObject is fail for a call about one object, which may not be there.
-func (s *Store) failObject(ctx context.Context, doing, key string, err error) error {
-	return s.failVersion(ctx, doing+" "+key, err)
-}
-
-// failVersion is fail for a call about one version of an object, which may not be there, or another one.
+// failVersion is fail for a call about one version of an object: there may be none, or another one.
 func (s *Store) failVersion(ctx context.Context, doing string, err error) error {
 	answer, ok := errors.AsType[minio.ErrorResponse](err)
 	_, known := rules[answer.Code]
@@ -63,7 +57,7 @@ func (s *Store) failVersion(ctx context.Context, doing string, err error) error 
 	return s.fail(ctx, doing, err)
 }
 
-// ruleFor finds the rule for an error; the zero rule, to try again, where there is none.
+// ruleFor finds the rule for an error; the zero rule, to retry, if there is none.
 func (s *Store) ruleFor(err error) rule {
 	answer, ok := errors.AsType[*answerError](err)
 	if !ok {
@@ -82,7 +76,7 @@ func (s *Store) ruleFor(err error) rule {
 	return r
 }
 
-// clockHint speaks of the server's clock less ours.
+// clockHint is for a skew that is the server's clock minus ours.
 func clockHint(skew time.Duration) string {
 	seconds := int64(skew.Round(time.Second) / time.Second)
 	switch {
@@ -91,16 +85,16 @@ func clockHint(skew time.Duration) string {
 	case seconds < 0:
 		return fmt.Sprintf("this computer's clock is %d seconds ahead of that of %%e: set it right", -seconds)
 	default:
-		return "this computer's clock is not that of %e: set it right"
+		return "this computer's clock differs from that of %e: set it right"
 	}
 }
 
-// connectionRule is for what never got to be an answer. What breaks off on the way is worth another try at once; what
-// did not come to a connection, or not to a server of S3, is the destination's fault.
+// connectionRule is for requests without an answer. A connection that breaks is worth another attempt of the item; one
+// that was never made, or not to an S3 server, is the fault of the destination.
 func connectionRule(err error) rule {
 	if lost, ok := errors.AsType[*credentialsError](err); ok {
 		if _, ok := errors.AsType[net.Error](lost.err); ok {
-			return unavailable("whoever gives out the credentials cannot be reached: " + oneLine(lost.err))
+			return unavailable("the server that issues the credentials cannot be reached: " + oneLine(lost.err))
 		}
 		return denied("there are no credentials now: " + oneLine(lost.err))
 	}
@@ -124,13 +118,13 @@ func connectionRule(err error) rule {
 	return rule{}
 }
 
-// codeOf is the code of a server's refusal; "" where err is none.
+// codeOf is the code of a server's refusal; "" if err is not one.
 func codeOf(err error) string {
 	answer, _ := errors.AsType[minio.ErrorResponse](err)
 	return answer.Code
 }
 
-// answerError is an S3 server's refusal, with all that its operator needs to find it again.
+// answerError is an S3 server's refusal, with all that its operator needs to find it in a log.
 type answerError struct{ minio.ErrorResponse }
 
 func (e *answerError) Error() string {

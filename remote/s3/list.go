@@ -11,8 +11,8 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// List implements remote.Lister by one request for each 1,000 objects. A list has the ETags, and nothing that tells
-// whether one is an MD5. A directory bucket of AWS lists in no order, which is an error here.
+// List implements remote.Lister by one request for each 1,000 objects. A list has the ETags, but does not say which are
+// MD5s. A directory bucket of AWS lists in no order, which is an error here.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[remote.Object, error] {
 	return func(yield func(remote.Object, error) bool) {
 		doing := "list " + prefix
@@ -34,7 +34,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[remote
 				return
 			}
 		}
-		if err := ctx.Err(); err != nil { // the iterator ends without a word then
+		if err := ctx.Err(); err != nil { // with which the iterator ends silently
 			yield(remote.Object{}, fmt.Errorf("%s: %w", doing, err))
 		}
 	}

@@ -1,12 +1,15 @@
 package s3
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,29 +19,84 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
+// Sizes of uploads in parts, in bytes.
+const (
+	// partsAbove is the size above which a file goes up in parts: a smaller one is quickly sent again.
+	partsAbove = 100 << 20
+	// minPart is the size of a part unless there would be more than maxParts. It is the most that a worker has to send
+	// again after a crash, and large enough that the requests themselves do not count.
+	minPart = 16 << 20
+	// digestUpTo is the size up to which the MD5 of a file is computed ahead, to be sent with the first request.
+	digestUpTo = 1 << 30
+
+	maxParts    = 10_000 // of S3
+	partsAtOnce = 4      // of one upload
+)
+
+// sizes are those of one store; 0 stands for the constant of that name.
+type sizes struct{ partsAbove, minPart, digestUpTo int64 }
+
+func (s sizes) withDefaults() sizes {
+	return sizes{cmp.Or(s.partsAbove, partsAbove), cmp.Or(s.minPart, minPart), cmp.Or(s.digestUpTo, digestUpTo)}
+}
+
+// partSize is minPart, or as many whole MiB as it takes for maxParts to hold size bytes, at most maxObject.
+func partSize(size, minPart int64) int64 {
+	const mib = 1 << 20
+	if size <= minPart*maxParts {
+		return minPart
+	}
+	return (size + maxParts*mib - 1) / (maxParts * mib) * mib
+}
+
 // md5Metadata is the user metadata in which rclone keeps, and looks for, the MD5 of an object whose ETag is none: in
-// base64. It is in the form that HTTP gives to names.
+// base64. It is spelled as HTTP spells names.
 const md5Metadata = "Md5chksum"
 
-// errUploadGone: the server does not know the upload id, or not any more.
-var errUploadGone = errors.New("the upload in parts is gone")
+// uploadState is what the ledger keeps of an upload in parts. The server itself says which parts it has.
+type uploadState struct {
+	ID       string `json:"id"`
+	PartSize int64  `json:"part_size"`
+	MD5      string `json:"md5,omitempty"`    // of the file, in hexadecimal; "" if that is larger than digestUpTo
+	CRC      string `json:"crc,omitempty"`    // CRC64NVME of the file, with MD5
+	Opaque   bool   `json:"opaque,omitempty"` // the server's ETags are not MD5s
+}
 
 // upload puts one object in parts.
 //
-// What was sent is written to the ledger: the upload id before the first part, each part once the server has it. So
-// whoever comes next with that ledger, after a crash too, sends only what is missing. Until Complete nothing is to be
-// seen under the key.
+// The upload id is in the ledger before the first part is sent. The next attempt with that ledger, after a crash too,
+// compares the parts that the server lists with the file and sends the others. Nothing is visible under the key until
+// Complete.
 type upload struct {
 	store *Store
 	key   string
 	src   remote.Source
 	opts  remote.PutOptions
+	parts []part // the one that is sent belongs to its worker
 
-	mu    sync.Mutex // guards state while parts are on their way
+	mu    sync.Mutex // guards state while parts are sent
 	state uploadState
 }
 
-// putInParts is Put for a large object. Its MD5 is known, and kept as metadata, up to the size of readAheadUpTo.
+// part is a part of the file. Parts are numbered from 1.
+type part struct {
+	remote.Source // the file
+	number        int
+	offset, size  int64
+	md5           string // in hexadecimal; "" until it was read
+	crc           string // CRC64NVME in base64, with md5
+	etag          string // "" until the server has it
+}
+
+// Size implements remote.Source.
+func (p *part) Size() int64 { return p.size }
+
+// ReadAt implements remote.Source.
+func (p *part) ReadAt(b []byte, offset int64) (int, error) {
+	return io.NewSectionReader(p.Source, p.offset, p.size).ReadAt(b, offset)
+}
+
+// putInParts is Put for a large object.
 func (s *Store) putInParts(ctx context.Context, key string, src remote.Source, opts remote.PutOptions,
 ) (remote.Object, error) {
 	u := &upload{store: s, key: key, src: src, opts: opts}
@@ -54,7 +112,8 @@ func (s *Store) putInParts(ctx context.Context, key string, src remote.Source, o
 
 // run returns the ETag under which the object is stored.
 func (u *upload) run(ctx context.Context) (etag string, err error) {
-	if etag, err = u.resume(ctx); err != nil || etag != "" {
+	listed, etag, err := u.resume(ctx)
+	if err != nil || etag != "" {
 		return etag, err
 	}
 	if u.state.ID == "" {
@@ -62,8 +121,8 @@ func (u *upload) run(ctx context.Context) (etag string, err error) {
 			return "", err
 		}
 	}
-	if err := u.sendMissing(ctx); err != nil {
-		return "", err
+	if err := u.send(ctx, listed); err != nil {
+		return "", fmt.Errorf("put %s: %w", u.key, err)
 	}
 	if err := u.src.Check(); err != nil {
 		return "", fmt.Errorf("put %s: after reading the file: %w", u.key, err)
@@ -71,56 +130,101 @@ func (u *upload) run(ctx context.Context) (etag string, err error) {
 	return u.complete(ctx)
 }
 
-// resume takes up what the ledger holds, as far as the server agrees with it. An ETag says that it turned out to be
-// done; without one, what state holds is to be gone on with, and without an id there to be begun.
-func (u *upload) resume(ctx context.Context) (etag string, err error) {
+// resume loads what the ledger has and returns the parts that the server has of it, by number. An ETag means that the
+// object turned out to be stored. Without either, and without an id in the state, a new upload has to begin.
+func (u *upload) resume(ctx context.Context) (listed map[int]minio.ObjectPart, etag string, err error) {
 	if u.opts.Ledger == nil {
-		return "", nil
+		return nil, "", nil
 	}
 	saved := u.opts.Ledger.State()
 	if len(saved) == 0 {
-		return "", nil
+		return nil, "", nil
 	}
-	state, err := decodeState(saved, u.layout())
-	if err != nil {
-		u.store.log.Warn("an upload cannot be gone on with and is begun anew", "key", u.key, "error", err)
-		if err := u.store.Abort(ctx, u.key, saved); err != nil {
-			return "", err
+	if err := u.load(saved); err != nil {
+		u.store.log.Warn("an upload cannot be resumed and starts over", "key", u.key, "error", err)
+		return nil, "", u.store.Abort(ctx, u.key, saved)
+	}
+	listed, err = u.list(ctx)
+	answer, _ := errors.AsType[minio.ErrorResponse](err)
+	switch {
+	case err == nil:
+		return listed, "", nil
+	case ctx.Err() != nil:
+	case answer.Code == minio.NoSuchUpload: // or the server has completed it
+		etag, err = u.find(ctx)
+		if err == nil && etag == "" {
+			u.state = uploadState{}
 		}
-		return "", u.reset()
+		return nil, etag, err
+	case answer.Code == minio.AccessDenied, answer.StatusCode == http.StatusNotImplemented: // it lists no parts
+		_ = u.store.abort(ctx, u.key, u.state.ID)
+		u.state = uploadState{}
+		return nil, "", nil
 	}
-	u.state = state
-	listed, err := u.list(ctx)
-	gone := errors.Is(err, errUploadGone)
-	if err != nil && !gone {
-		return "", err
-	}
-	if len(u.state.missing()) == 0 { // Complete may have been sent
-		if etag, err = u.find(ctx, gone); err != nil || etag != "" {
-			return etag, err
-		}
-	}
-	if gone {
-		return "", u.reset()
-	}
-	u.state.keepOnly(listed)
-	return "", nil
+	return nil, "", u.store.fail(ctx, "list the parts of "+u.key, err)
 }
 
-func (u *upload) layout() layout { return newLayout(u.src.Size(), u.store.sizes.minPart) }
+// load reads a saved state. One that is damaged or from another build is an error and leaves none.
+func (u *upload) load(saved []byte) error {
+	var state uploadState
+	if err := json.Unmarshal(saved, &state); err != nil {
+		return err
+	}
+	if state.ID == "" || state.PartSize < 1 || (u.src.Size()-1)/state.PartSize >= maxParts {
+		return fmt.Errorf("the id %q with parts of %d bytes does not fit a file of %d", state.ID, state.PartSize, u.src.Size())
+	}
+	u.state = state
+	u.cut()
+	return nil
+}
 
-// begin gets an upload id and writes it down before anything is sent for it. Should that fail, the upload is aborted:
-// nobody would ever know of it.
-func (u *upload) begin(ctx context.Context) error {
-	state := newUploadState("", u.layout())
-	create := minio.PutObjectOptions{ContentType: u.opts.ContentType, UserMetadata: headerValues(u.opts.Metadata)}
-	if state.Size <= u.store.sizes.readAheadUpTo {
-		sum, crcs, err := readAhead(ctx, u.src, state.layout)
+// cut divides the file into parts.
+func (u *upload) cut() {
+	size := u.src.Size()
+	u.parts = make([]part, 0, (size-1)/u.state.PartSize+1)
+	for offset := int64(0); offset < size; offset += u.state.PartSize {
+		u.parts = append(u.parts, part{
+			Source: u.src, number: len(u.parts) + 1, offset: offset, size: min(u.state.PartSize, size-offset),
+		})
+	}
+}
+
+// list requests the parts that the server has, page by page.
+func (u *upload) list(ctx context.Context) (map[int]minio.ObjectPart, error) {
+	parts := map[int]minio.ObjectPart{}
+	for after := 0; ; {
+		page, err := u.store.core.ListObjectParts(ctx, u.store.info.Bucket, u.key, u.state.ID, after, 1000)
 		if err != nil {
-			return fmt.Errorf("put %s: reading it ahead: %w", u.key, err)
+			return nil, err
 		}
-		state.MD5, state.CRCs = hex.EncodeToString(sum), crcs
-		create.UserMetadata[md5Metadata] = base64.StdEncoding.EncodeToString(sum)
+		if page.UploadID != u.state.ID {
+			return nil, &foreignError{status: "200 OK, without the upload id"}
+		}
+		for _, p := range page.ObjectParts {
+			p.ETag = strings.Trim(p.ETag, `"`)
+			parts[p.PartNumber] = p
+		}
+		if !page.IsTruncated {
+			return parts, nil
+		}
+		if page.NextPartNumberMarker <= after {
+			return nil, fmt.Errorf("part %d follows part %d", page.NextPartNumberMarker, after)
+		}
+		after = page.NextPartNumberMarker
+	}
+}
+
+// begin gets an upload id and saves it before a part is sent. If it cannot be saved the upload is aborted: nothing would
+// ever name it.
+func (u *upload) begin(ctx context.Context) error {
+	state := uploadState{PartSize: partSize(u.src.Size(), u.store.sizes.minPart)}
+	create := minio.PutObjectOptions{ContentType: u.opts.ContentType, UserMetadata: headerValues(u.opts.Metadata)}
+	if u.src.Size() <= u.store.sizes.digestUpTo {
+		var err error
+		if state.MD5, state.CRC, err = digest(ctx, u.src); err != nil {
+			return fmt.Errorf("put %s: computing its MD5: %w", u.key, err)
+		}
+		create.UserMetadata[md5Metadata] = base64OfHex(state.MD5)
 	}
 	doing := "begin the upload of " + u.key
 	id, err := u.store.core.NewMultipartUpload(ctx, u.store.info.Bucket, u.key, create)
@@ -132,52 +236,11 @@ func (u *upload) begin(ctx context.Context) error {
 	}
 	state.ID = id
 	u.state = state
+	u.cut()
 	if err := u.save(); err != nil {
 		return errors.Join(err, u.store.abort(ctx, u.key, id))
 	}
 	return nil
-}
-
-// list asks the server for the parts that it has, by the page. The error wraps errUploadGone where it has no such
-// upload.
-func (u *upload) list(ctx context.Context) ([]minio.ObjectPart, error) {
-	var parts []minio.ObjectPart
-	doing := "list the parts of " + u.key
-	for after := 0; ; {
-		page, err := u.store.core.ListObjectParts(ctx, u.store.info.Bucket, u.key, u.state.ID, after, 1000)
-		if err != nil {
-			return nil, u.fail(ctx, doing, err)
-		}
-		if page.UploadID != u.state.ID {
-			return nil, u.store.fail(ctx, doing, &foreignError{status: "200 OK, without the upload id"})
-		}
-		parts = append(parts, page.ObjectParts...)
-		if !page.IsTruncated {
-			return parts, nil
-		}
-		if page.NextPartNumberMarker <= after {
-			return nil, fmt.Errorf("%s: after part %d comes part %d", doing, after, page.NextPartNumberMarker)
-		}
-		after = page.NextPartNumberMarker
-	}
-}
-
-// fail is Store.fail for a request that names the upload.
-func (u *upload) fail(ctx context.Context, doing string, err error) error {
-	gone := codeOf(err) == minio.NoSuchUpload
-	err = u.store.fail(ctx, doing, err)
-	if gone && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", errUploadGone, err)
-	}
-	return err
-}
-
-// finish writes down that the server has a part.
-func (u *upload) finish(number int, part sentPart) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.state.Parts[number-1] = part
-	return u.save()
 }
 
 func (u *upload) save() error {
@@ -189,59 +252,61 @@ func (u *upload) save() error {
 		return err
 	}
 	if err := u.opts.Ledger.Save(text); err != nil {
-		return fmt.Errorf("noting how far the upload of %s is: %w", u.key, err)
+		return fmt.Errorf("saving the upload id of %s: %w", u.key, err)
 	}
 	return nil
 }
 
-// reset forgets the upload, which is no more: the next attempt begins anew.
-func (u *upload) reset() error {
-	u.state = uploadState{}
-	if u.opts.Ledger == nil {
-		return nil
-	}
-	if err := u.opts.Ledger.Save(nil); err != nil {
-		return fmt.Errorf("noting that the upload of %s is no more: %w", u.key, err)
-	}
-	return nil
-}
-
-// leave cleans up after an attempt that ended with cause. What a ledger knows is kept to be gone on with, unless the
-// file has changed; an upload that no ledger knows would be there for ever. The ledger goes on naming an upload that was
-// aborted here: a part that was on its way may outlive that, and whoever keeps the ledger calls Abort.
-func (u *upload) leave(ctx context.Context, cause error) {
-	if u.state.ID == "" {
-		return
-	}
-	if u.opts.Ledger != nil {
-		if errors.Is(cause, codestory.ErrChanged) {
-			_ = u.store.abort(ctx, u.key, u.state.ID)
-		}
-		return
-	}
-	if _, foreign := errors.AsType[*foreignError](cause); foreign { // it is not the store that would be told
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = u.store.abort(ctx, u.key, u.state.ID)
-}
-
-// readAhead is the MD5 of the whole, and the CRC64NVME of each part, by which it is seen later that those are of the
-// same bytes.
-func readAhead(ctx context.Context, src remote.Source, l layout) (sum []byte, crcs []string, err error) {
-	parts := &partSums{size: l.PartSize, hash: minio.ChecksumCRC64NVME.Hasher()}
-	body := remote.NewBody(src, parts)
+// digest reads all of src, and returns its MD5 in hexadecimal and its CRC64NVME in base64.
+func digest(ctx context.Context, src remote.Source, also ...io.Writer) (sum, crc string, err error) {
+	crc64 := minio.ChecksumCRC64NVME.Hasher()
+	body := remote.NewBody(src, append(also, crc64)...)
 	defer body.Close()
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, 128<<10)
 	for !body.Complete() {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return "", "", err
 		}
 		if _, err := body.Read(buf); err != nil {
-			return nil, nil, err
+			return "", "", err
 		}
 	}
-	sum, err = hex.DecodeString(body.Sum())
-	return sum, parts.sums(), err
+	return body.Sum(), base64OfHex(hex.EncodeToString(crc64.Sum(nil))), nil
+}
+
+// leave cleans up after an attempt that ended with cause. An upload that a ledger names stays, to be resumed, unless the
+// file has changed; one that no ledger names would stay for ever. The ledger still names an upload that was aborted here:
+// a part that was on its way may survive that, and the ledger's owner calls Abort.
+func (u *upload) leave(ctx context.Context, cause error) {
+	_, foreign := errors.AsType[*foreignError](cause) // not the server that has it
+	switch {
+	case u.state.ID == "" || foreign:
+	case u.opts.Ledger == nil:
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = u.store.abort(ctx, u.key, u.state.ID)
+	case errors.Is(cause, codestory.ErrChanged):
+		_ = u.store.abort(ctx, u.key, u.state.ID)
+	}
+}
+
+// Abort implements remote.Aborter by at most one request, which names the upload.
+func (s *Store) Abort(ctx context.Context, key string, state []byte) error {
+	var saved struct { // of any build
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(state, &saved) != nil || saved.ID == "" {
+		return nil
+	}
+	return s.abort(ctx, key, saved.ID)
+}
+
+// abort ends the upload with that id, which is not "": some servers would delete the object then.
+func (s *Store) abort(ctx context.Context, key, id string) error {
+	err := s.core.AbortMultipartUpload(ctx, s.info.Bucket, key, id)
+	answer, refused := errors.AsType[minio.ErrorResponse](err)
+	if err == nil || refused && answer.StatusCode == http.StatusNotFound && answer.Code == minio.NoSuchUpload {
+		return nil
+	}
+	return s.fail(ctx, "abort an upload of "+key, err)
 }

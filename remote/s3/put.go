@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,21 +22,27 @@ import (
 	"github.com/codestory/codestoryd/remote"
 )
 
-// Put implements remote.Store, by one PUT or, for a large object, in parts that go on where they were cut off. In the
-// Object, and in the store's metadata, the MD5 is that of the whole for objects of up to 1 GiB. Larger ones have none:
-// they are proved by the MD5s of their parts.
+const (
+	// smallBody is the size, in bytes, up to which a body is held in memory while it is sent.
+	smallBody = 128 << 10
+	// maxObject is the most that S3 takes, in bytes.
+	maxObject = 5 << 40
+)
+
+// Put implements remote.Store: with one PUT, or for a large object in parts, with an upload that is resumed after an
+// interruption. The Object, and the store's metadata, have the MD5 of the whole for objects of up to 1 GiB. Larger ones
+// have none: the MD5s of their parts prove them.
 func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts remote.PutOptions) (remote.Object, error) {
 	if err := storable(key, src.Size()); err != nil {
 		return remote.Object{}, err
 	}
-	ctx = withPatience(ctx, opts.Patience)
 	if src.Size() > s.sizes.partsAbove {
 		return s.putInParts(ctx, key, src, opts)
 	}
-	sums := s.newSums()
-	body := remote.NewBody(src, sums, opts.Meter())
+	crc := minio.ChecksumCRC64NVME.Hasher()
+	body := remote.NewBody(src, crc, opts.Meter())
 	defer body.Close()
-	defer s.tellSilence(opts, func() (string, bool) { return body.Sum(), body.Complete() })()
+	defer s.watchSilence(opts, func() (string, bool) { return body.Sum(), body.Complete() })()
 	info, sent, err := s.send(ctx, key, body, src.Size(), opts)
 	if cause := body.Err(); cause != nil && ctx.Err() == nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, cause)
@@ -48,26 +57,12 @@ func (s *Store) Put(ctx context.Context, key string, src remote.Source, opts rem
 	if !body.Complete() || info.ETag == "" {
 		return remote.Object{}, s.fail(ctx, "put "+key, &foreignError{status: "200 OK, without an ETag of what was sent"})
 	}
-	if err := s.prove(ctx, key, info, body, sums); err != nil {
+	if err := s.prove(ctx, key, info, body.Sum(), base64.StdEncoding.EncodeToString(crc.Sum(nil))); err != nil {
 		return remote.Object{}, fmt.Errorf("put %s: %w", key, err)
 	}
 	return remote.Object{
 		Key: key, Size: src.Size(), ETag: info.ETag, MD5: body.Sum(), ContentType: opts.ContentType,
 	}, nil
-}
-
-// tellSilence tells that no answer came for a while to what was sent whole soon, and which ETag that has. stop is for when
-// one has come.
-func (s *Store) tellSilence(opts remote.PutOptions, sent func() (etag string, whole bool)) (stop func()) {
-	if opts.Silent == nil {
-		return func() {}
-	}
-	t := time.AfterFunc(s.silence, func() {
-		if etag, whole := sent(); whole {
-			opts.Silent(etag)
-		}
-	})
-	return func() { t.Stop() }
 }
 
 func storable(key string, size int64) error {
@@ -82,9 +77,9 @@ func storable(key string, size int64) error {
 	}
 }
 
-// send makes the one request, and reports whether all of the body was handed to the connection. A small body is read
-// first, and signed as what it is. Of a large one no more than a piece is held: over http minio-go signs it piece by piece
-// as it is read, over https TLS guards it.
+// send sends the one request, and reports whether the connection took all of the body. A small body is read first: its
+// digests are in the headers, as buckets with Object Lock demand. A large one is streamed: over http minio-go signs it
+// piece by piece, over https TLS protects it.
 func (s *Store) send(ctx context.Context, key string, body *remote.Body, size int64, opts remote.PutOptions,
 ) (info minio.UploadInfo, sent bool, err error) {
 	put := minio.PutObjectOptions{ContentType: opts.ContentType, UserMetadata: headerValues(opts.Metadata)}
@@ -92,56 +87,96 @@ func (s *Store) send(ctx context.Context, key string, body *remote.Body, size in
 		info, err = s.core.PutObject(ctx, s.info.Bucket, key, body, size, "", "", put)
 		return info, body.Complete(), err
 	}
-	buf := s.small.take()
-	defer s.small.giveBack(buf)
+	buf := s.small.Get().(*[smallBody + 1]byte)
+	defer s.small.Put(buf)
 	n, err := io.ReadFull(body, buf[:size+1])
 	if err != io.EOF && err != io.ErrUnexpectedEOF { // it ends where it said
 		return minio.UploadInfo{}, false, err
 	}
 	content := bytes.NewReader(buf[:n])
-	sum := sha256.Sum256(buf[:n])
+	sha := sha256.Sum256(buf[:n])
 	put.DisableContentSha256 = true
-	info, err = s.core.PutObject(ctx, s.info.Bucket, key, content, size, "", hex.EncodeToString(sum[:]), put)
+	info, err = s.core.PutObject(ctx, s.info.Bucket, key, content, size, base64OfHex(body.Sum()), hex.EncodeToString(sha[:]), put)
 	return info, content.Len() == 0, err
 }
 
-// prove returns nil where the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the
-// server encrypts it with a key of a KMS, or keeps it in a directory bucket: then it is just as long and means nothing.
-// AWS answers with a checksum of its own making in any case, and who does not is asked for the content.
-func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, body *remote.Body, sums *sums) error {
-	if strings.EqualFold(info.ETag, body.Sum()) {
+// headerValues are user metadata as S3 wants them in headers: values that are not ASCII are encoded as in RFC 2047. AWS
+// returns them so too, and clients decode them.
+func headerValues(metadata map[string]string) map[string]string {
+	values := make(map[string]string, len(metadata)+1)
+	for name, value := range metadata {
+		values[name] = mime.BEncoding.Encode("UTF-8", value)
+	}
+	return values
+}
+
+// base64OfHex is a digest that headers have in base64.
+func base64OfHex(digest string) string {
+	raw, _ := hex.DecodeString(digest) // it was encoded here
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// prove returns nil if the server has stored what was sent. The ETag of a PUT is the MD5 of the content, unless the server
+// encrypts it with a key of a KMS or the bucket is a directory bucket: it looks the same then and means nothing. AWS
+// returns a CRC64NVME in any case; from other servers the content is read back.
+func (s *Store) prove(ctx context.Context, key string, info minio.UploadInfo, sum, crc string) error {
+	switch {
+	case strings.EqualFold(info.ETag, sum), info.ChecksumCRC64NVME == crc:
 		return nil
+	case info.ChecksumCRC64NVME != "":
+		return fmt.Errorf("the server has a CRC64NVME of %s, what was sent has %s", info.ChecksumCRC64NVME, crc)
 	}
-	if proved, err := sums.agree(info); proved || err != nil {
-		return err
+	stored := md5.New()
+	if err := s.readBack(ctx, key, info.ETag, stored); err != nil {
+		return fmt.Errorf("the ETag %s is not the MD5 %s of what was sent: %w", info.ETag, sum, err)
 	}
-	if info.ChecksumSHA256 != "" {
-		s.answersSHA.Store(true)
-	}
-	sum, err := s.digest(ctx, key, info.ETag)
-	if err != nil {
-		return fmt.Errorf("the ETag %s is not the MD5 %s of what was sent: %w", info.ETag, body.Sum(), err)
-	}
-	if sum != body.Sum() {
-		return fmt.Errorf("the server has an object with MD5 %s, what was sent has %s", sum, body.Sum())
+	if got := hex.EncodeToString(stored.Sum(nil)); got != sum {
+		return fmt.Errorf("the server has an object with MD5 %s, what was sent has %s", got, sum)
 	}
 	return nil
 }
 
-// digest reads the object, if it is still the one with that ETag, and returns its MD5 in hexadecimal.
-func (s *Store) digest(ctx context.Context, key, etag string) (string, error) {
+// readBack writes the content of the object to w, if the object still has that ETag.
+func (s *Store) readBack(ctx context.Context, key, etag string, w io.Writer) error {
 	var opts minio.GetObjectOptions
 	if err := opts.SetMatchETag(etag); err != nil {
-		return "", err
+		return err
 	}
 	content, _, _, err := s.core.GetObject(ctx, s.info.Bucket, key, opts)
+	if err == nil {
+		_, err = io.Copy(w, content)
+		err = errors.Join(err, content.Close())
+	}
 	if err != nil {
-		return "", s.fail(ctx, "reading it back", err)
+		return s.fail(ctx, "reading it back", err)
 	}
-	sum := md5.New()
-	_, err = io.Copy(sum, content)
-	if err := errors.Join(err, content.Close()); err != nil {
-		return "", s.fail(ctx, "reading it back", err)
+	return nil
+}
+
+// watchSilence calls opts.Silent if stop is not called soon, and everything was sent by then.
+func (s *Store) watchSilence(opts remote.PutOptions, sent func() (etag string, all bool)) (stop func()) {
+	if opts.Silent == nil {
+		return func() {}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	t := time.AfterFunc(s.silence, func() {
+		if etag, all := sent(); all {
+			opts.Silent(etag)
+		}
+	})
+	return func() { t.Stop() }
+}
+
+// unanswered reports whether err is of a request that the server may still be working on: no answer came, or that of a
+// proxy that did not want to wait.
+func unanswered(err error) bool {
+	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
+		switch answer.StatusCode {
+		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		default:
+			return false
+		}
+	}
+	_, foreign := errors.AsType[*foreignError](err)
+	return !foreign
 }

@@ -1,38 +1,40 @@
 // Package s3 keeps objects in AWS S3, or in any server that speaks its protocol. It is the only place that knows S3's
-// error codes, and the only one but for tests that knows minio-go.
+// error codes, and outside of tests the only one that knows minio-go.
 //
-// It must not know the queue, the output directory or HTTP routes. Every call but that to put a large object is one
-// request; every request is tried once.
+// It must not know the queue, the output directory or HTTP routes. Every call except Put of a large object is one request;
+// every request is tried once.
 package s3
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
 
-// DefaultRegion is used where none is named, as every S3 client does.
+// DefaultRegion is used if none is named, as every S3 client does.
 const DefaultRegion = "us-east-1"
 
 // Options say where the objects go.
 type Options struct {
 	Bucket         string // required
 	Endpoint       string // URL of the server, without a path; "" is AWS S3 of the region
-	PublicEndpoint string // URL that links are made for, where players reach the server elsewhere; "" is Endpoint
+	PublicEndpoint string // URL that links are signed for, if players reach the server elsewhere; "" is Endpoint
 	Region         string // "" is the one in the endpoint's name, else DefaultRegion
-	CreateBucket   bool   // make the bucket where Check finds none
+	CreateBucket   bool   // Check makes the bucket if it is missing
 
 	AccessKey    string
 	SecretKey    Secret
@@ -43,56 +45,70 @@ type Options struct {
 	ConfigFile      string // "" is AWS_CONFIG_FILE, else .aws/config in the home directory
 	CredentialsFile string // "" is AWS_SHARED_CREDENTIALS_FILE, else .aws/credentials in the home directory
 
-	CABundle string  // file of the certificates, in PEM, that the server's is to be signed by; "" are the system's
+	CABundle string  // file of the certificates, in PEM, that sign the server's; "" are the system's
 	Proxies  Proxies // the zero value is none
 
 	Limiter *remote.Limiter // of what is sent; nil for no limit
 	Logger  *slog.Logger    // nil for none
 	Version string          // of this program, for the User-Agent; may be empty
 
-	stall time.Duration // how long no byte may move on a connection; 0 is defaultStall
-	sizes sizes         // of what is sent in parts; zero for those of S3
+	stall time.Duration // how long nothing may move on a connection; 0 is defaultStall
+	sizes sizes         // of uploads in parts; 0 is the constant of that name
 }
 
-// Store is a bucket. Of what remote names it implements all.
+// Secret is text that prints as REDACTED.
+type Secret string
+
+const redacted = "REDACTED"
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
+
+// GoString is what %#v prints.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// LogValue implements slog.LogValuer.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText implements encoding.TextMarshaler, for JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Store is a bucket. It has all the powers that package remote names.
 type Store struct {
 	info         remote.Info
 	public       *url.URL // the endpoint that players use
 	region       string
 	createBucket bool
 	sizes        sizes
-	signParts    bool          // see exposed
-	silence      time.Duration // after which a put that was not answered is told of
+	signParts    bool          // see isPlaintext
+	silence      time.Duration // after which PutOptions.Silent is called
 	log          *slog.Logger
 
-	keys      *keyring
-	creds     *credentials.Credentials // what keys holds, for the clients
+	keyring   *keyring // nil if the credentials were given
+	creds     *credentials.Credentials
 	core      minio.Core
 	links     *minio.Client // signs for the endpoint that players use; sends nothing
-	recent    recent        // links
 	transport *transport
-	small     wholeBuffers
-
-	answersSHA atomic.Bool // the server was seen to answer a PUT with a SHA-256, and no CRC
+	small     sync.Pool // of *[smallBody + 1]byte
 }
 
 var (
-	_ remote.Store         = (*Store)(nil)
-	_ remote.Aborter       = (*Store)(nil)
-	_ remote.Copier        = (*Store)(nil)
-	_ remote.Credentialed  = (*Store)(nil)
-	_ remote.FormSigner    = (*Store)(nil)
-	_ remote.Linker        = (*Store)(nil)
-	_ remote.Lister        = (*Store)(nil)
-	_ remote.Locator       = (*Store)(nil)
-	_ remote.Prover        = (*Store)(nil)
-	_ remote.PutLinker     = (*Store)(nil)
-	_ remote.Remover       = (*Store)(nil)
-	_ remote.VersionOpener = (*Store)(nil)
+	_ remote.Store        = (*Store)(nil)
+	_ remote.Aborter      = (*Store)(nil)
+	_ remote.Copier       = (*Store)(nil)
+	_ remote.Credentialed = (*Store)(nil)
+	_ remote.FormSigner   = (*Store)(nil)
+	_ remote.Linker       = (*Store)(nil)
+	_ remote.Lister       = (*Store)(nil)
+	_ remote.Prover       = (*Store)(nil)
+	_ remote.Remover      = (*Store)(nil)
 )
 
-// New prepares the bucket's store without asking its server anything. Its error is one line for the person who set
-// the options.
+// New prepares the store without sending its server anything. Its error is one line for the person who set the options.
 func New(opts Options) (*Store, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -103,7 +119,11 @@ func New(opts Options) (*Store, error) {
 	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
 		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", opts.Bucket, err)
 	}
-	endpoint, public, err := opts.endpoints()
+	endpoint, err := parseEndpoint("S3_ENDPOINT_URL", opts.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	public, err := parseEndpoint("S3_PUBLIC_ENDPOINT_URL", opts.PublicEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -122,45 +142,31 @@ func New(opts Options) (*Store, error) {
 	if public == nil {
 		public = endpoint
 	}
-
 	s := &Store{
 		info:         remote.Info{Kind: "s3", Endpoint: endpoint.String(), Bucket: opts.Bucket},
 		public:       public,
 		region:       region,
 		createBucket: opts.CreateBucket,
 		sizes:        opts.sizes.withDefaults(),
-		signParts:    exposed(endpoint),
+		signParts:    isPlaintext(endpoint),
 		silence:      cmp.Or(opts.stall, defaultStall) / 15,
 		log:          opts.Logger,
-		keys:         keys,
-		creds:        credentials.New(keys),
+		keyring:      keys,
+		creds:        credentials.NewStaticV4(opts.AccessKey, string(opts.SecretKey), string(opts.SessionToken)),
 		transport:    newTransport(opts, roots),
+		small:        sync.Pool{New: func() any { return new([smallBody + 1]byte) }},
 	}
-	client, err := newClient(endpoint, region, s.creds, s.transport)
-	if err != nil {
+	if keys != nil {
+		s.creds = credentials.New(keys)
+	}
+	if s.core.Client, err = newClient(endpoint, region, s.creds, s.transport); err != nil {
 		return nil, fmt.Errorf("S3_ENDPOINT_URL %s: %w", endpoint, err)
 	}
-	client.SetAppInfo("codestoryd", opts.Version)
-	s.core = minio.Core{Client: client}
+	s.core.SetAppInfo("codestoryd", opts.Version)
 	if s.links, err = newClient(public, region, s.creds, sendsNothing{}); err != nil {
 		return nil, fmt.Errorf("S3_PUBLIC_ENDPOINT_URL %s: %w", public, err)
 	}
 	return s, nil
-}
-
-// endpoints are where the server is, nil for AWS, and where players reach it, nil for the same.
-func (o Options) endpoints() (endpoint, public *url.URL, err error) {
-	if o.Endpoint != "" {
-		if endpoint, err = parseEndpoint("S3_ENDPOINT_URL", o.Endpoint); err != nil {
-			return nil, nil, err
-		}
-	}
-	if o.PublicEndpoint != "" {
-		if public, err = parseEndpoint("S3_PUBLIC_ENDPOINT_URL", o.PublicEndpoint); err != nil {
-			return nil, nil, err
-		}
-	}
-	return endpoint, public, nil
 }
 
 // regionAt is the region to sign for. An endpoint of AWS has it in its name.
@@ -180,9 +186,8 @@ func endpointOfAWS(region string) *url.URL {
 	return &url.URL{Scheme: "https", Host: host}
 }
 
-// newClient sets what keeps minio-go to one request for a call: the region, so that it does not ask for the bucket's,
-// and no retries. Whether the bucket's name goes into the host or the path it knows by itself: into the path, but for
-// AWS.
+// newClient sets what keeps minio-go to one request for a call: the region, so that it does not look up the bucket's, and
+// no retries. minio-go itself decides whether the bucket goes into the host, as at AWS, or into the path.
 func newClient(endpoint *url.URL, region string, creds *credentials.Credentials, rt http.RoundTripper,
 ) (*minio.Client, error) {
 	return minio.New(endpoint.Host, &minio.Options{
@@ -194,11 +199,14 @@ func newClient(endpoint *url.URL, region string, creds *credentials.Credentials,
 type sendsNothing struct{}
 
 func (sendsNothing) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, errors.New("links are made without asking the server")
+	return nil, errors.New("links are signed without a request")
 }
 
-// parseEndpoint reads the URL of a server. setting is what people call it.
+// parseEndpoint reads the URL of a server; "" is nil. setting is its name for people.
 func parseEndpoint(setting, endpoint string) (*url.URL, error) {
+	if endpoint == "" {
+		return nil, nil
+	}
 	u, err := url.Parse(endpoint)
 	var fault string
 	switch {
@@ -219,14 +227,55 @@ func parseEndpoint(setting, endpoint string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// CredentialsSeen implements remote.Credentialed.
-func (s *Store) CredentialsSeen() string { return s.keys.fingerprint() }
-
 // Info implements remote.Store.
 func (s *Store) Info() remote.Info { return s.info }
 
-// Close ends the connections that are kept for later calls.
+// Close ends idle connections.
 func (s *Store) Close() error {
 	s.transport.base.CloseIdleConnections()
 	return nil
+}
+
+// Check implements remote.Store by listing at most one object. Unlike the answer to a HEAD of the bucket that to a list has
+// a body, which tells a wrong key, a wrong signature, a missing bucket and a wrong clock apart.
+//
+// AccessDenied counts as an answer: the signature was right, and a policy may allow uploads and no listing. If it allows no
+// uploads either, the first of them finds that out.
+//
+// With Options.CreateBucket it makes a bucket that is missing.
+func (s *Store) Check(ctx context.Context) error {
+	doing := "asking for bucket " + s.info.Bucket
+	err := s.listOne(ctx)
+	switch code := codeOf(err); {
+	case code == minio.AccessDenied && ctx.Err() == nil:
+		return nil
+	case code == minio.NoSuchBucket && s.createBucket:
+		doing = "making bucket " + s.info.Bucket
+		err = s.core.MakeBucket(ctx, s.info.Bucket, minio.MakeBucketOptions{Region: s.region})
+		if err == nil {
+			s.log.Info("made the bucket", "bucket", s.info.Bucket, "endpoint", s.info.Endpoint)
+		}
+	}
+	if err == nil || codeOf(err) == minio.BucketAlreadyOwnedByYou { // another client was quicker
+		return nil
+	}
+	err = s.fail(ctx, doing, err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return codestory.Pause(codestory.RemoteUnavailable, s.info.Endpoint+" does not answer in time", err)
+	case codestory.ClassOf(ctx, err) == codestory.ClassRetry:
+		return codestory.Pause(codestory.RemoteUnavailable, s.info.Endpoint+" does not answer as it should", err)
+	default:
+		return err
+	}
+}
+
+func (s *Store) listOne(ctx context.Context) error {
+	noOwner := false
+	for object := range s.core.ListObjectsIter(ctx, s.info.Bucket, minio.ListObjectsOptions{
+		Prefix: codestory.KeyPrefix, Recursive: true, MaxKeys: 1, FetchOwner: &noOwner,
+	}) {
+		return object.Err
+	}
+	return ctx.Err() // with which the iterator ends silently
 }

@@ -15,36 +15,12 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
-
-const key = "stories/0f9619ff-8b86-4d01-b42d-00c04fc964ff/audio/story.mp3"
-
-// open makes a store for bucket of the server, with what change sets.
-func open(t *testing.T, server *remotetest.MinIO, bucket string, change func(*Options)) *Store {
-	t.Helper()
-	opts := Options{
-		Bucket: bucket, Endpoint: server.Endpoint,
-		AccessKey: server.AccessKey, SecretKey: Secret(server.SecretKey),
-	}
-	if change != nil {
-		change(&opts)
-	}
-	store, err := New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	return store
-}
-
-func put(t *testing.T, store *Store, data []byte) (remote.Object, error) {
-	t.Helper()
-	return store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{ContentType: "audio/mpeg"})
-}
 
 // wantPause fails the test unless err pauses the destination in that state, with a hint that says words.
 func wantPause(t *testing.T, err error, state codestory.RemoteState, words string) {
@@ -332,14 +308,8 @@ func TestServerAway(t *testing.T) {
 // TestEncryptedBucket has ETags that are no MD5, as with a KMS of AWS.
 func TestEncryptedBucket(t *testing.T) {
 	t.Parallel()
-	server := remotetest.StartMinIO(t, remotetest.MinIOOptions{Env: []string{
-		"MINIO_KMS_SECRET_KEY=test:" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-	}})
-	bucket := server.Bucket(t)
-	if err := server.Client().SetBucketEncryption(t.Context(), bucket, kmsEncryption()); err != nil {
-		t.Fatal(err)
-	}
-	store := open(t, server, bucket, nil)
+	e := startKMS(t)
+	store := e.open(t, func(*Options) {})
 	data := remotetest.Bytes(1 << 20)
 	object, err := put(t, store, data)
 	if err != nil {
@@ -367,6 +337,21 @@ func TestEncryptedBucket(t *testing.T) {
 		t.Errorf("download: %v", err)
 	}
 }
+
+// ending is a provider of credentials that are good until then.
+type ending time.Time
+
+func endingCredentials(end time.Time) *credentials.Credentials { return credentials.New(ending(end)) }
+
+func (e ending) Retrieve() (credentials.Value, error) { return e.RetrieveWithCredContext(nil) }
+
+func (e ending) RetrieveWithCredContext(*credentials.CredContext) (credentials.Value, error) {
+	return credentials.Value{
+		AccessKeyID: "key", SecretAccessKey: "secret", SignerType: credentials.SignatureV4, Expiration: time.Time(e),
+	}, nil
+}
+
+func (e ending) IsExpired() bool { return time.Now().After(time.Time(e)) }
 
 func TestLinkOfCredentialsThatEnd(t *testing.T) {
 	t.Parallel()

@@ -86,32 +86,6 @@ func TestSilenceIsTold(t *testing.T) {
 	}
 }
 
-// completeSilent is the same for the request that makes an object of its parts.
-func completeSilent(t *testing.T, s *scene) {
-	data, told := remotetest.Bytes(testPart+1), make(chan string, 1)
-	store := s.open(t, inParts)
-	store.silence = 50 * time.Millisecond
-	s.proxy.Before(func(_ http.ResponseWriter, r *http.Request) (answered bool) {
-		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") { // goes on once it was told
-			select {
-			case etag := <-told:
-				if etag != etagOf(data) {
-					t.Errorf("told of ETag %s, want %s", etag, etagOf(data))
-				}
-			case <-r.Context().Done():
-			}
-		}
-		return false
-	})
-	_, err := store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{
-		ContentType: "audio/mpeg", Ledger: &ledger{}, Silent: func(etag string) { told <- etag },
-	})
-	if err != nil {
-		t.Errorf("put: %v", err)
-	}
-	s.wantObject(t, data)
-}
-
 // What never left this machine cannot arrive later.
 func TestNothingSentIsNotUnanswered(t *testing.T) {
 	t.Parallel()
@@ -120,36 +94,6 @@ func TestNothingSentIsNotUnanswered(t *testing.T) {
 	_, err := put(t, mustNew(t, opts), remotetest.Bytes(1000))
 	if _, ok := errors.AsType[*remote.UnansweredError](err); ok || err == nil {
 		t.Errorf("put: %v", err)
-	}
-}
-
-// A server, or a proxy before it, that takes a body at once and answers long after is waited for by those who know it.
-func TestPatience(t *testing.T) {
-	t.Parallel()
-	const stall = 200 * time.Millisecond
-	data := remotetest.Bytes(1000)
-	digest := md5.Sum(data)
-	slow := func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		select {
-		case <-time.After(4 * stall):
-			w.Header().Set("Etag", `"`+hex.EncodeToString(digest[:])+`"`)
-		case <-r.Context().Done():
-		}
-	}
-	for name, store := range map[string]*Store{
-		"http":  answering(t, slow, func(o *Options) { o.stall = stall }),
-		"https": answeringTLS(t, slow, func(o *Options) { o.stall = stall }),
-	} {
-		for _, c := range []struct {
-			patience time.Duration
-			want     bool
-		}{{0, false}, {time.Minute, true}, {0, false}} {
-			_, err := store.Put(t.Context(), key, remotetest.NewSource(data), remote.PutOptions{Patience: c.patience})
-			if (err == nil) != c.want || !c.want && !errors.Is(err, errStalled) {
-				t.Errorf("%s, with a patience of %v: %v", name, c.patience, err)
-			}
-		}
 	}
 }
 
