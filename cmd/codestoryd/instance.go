@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -100,6 +102,20 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 		return c.connect(ctx, again)
 	}
 	return nil, err
+}
+
+// alive reports whether there is a process of that number.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = p.Release() }()
+	if runtime.GOOS == "windows" { // FindProcess has opened it
+		return true
+	}
+	err = p.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
 }
 
 func (c config) readInstance() (i instance, err error) {

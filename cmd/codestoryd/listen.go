@@ -1,15 +1,27 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
+	"time"
 
+	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
+	"github.com/codestory/codestoryd/api/client"
+	"github.com/codestory/codestoryd/daemon"
+	"github.com/codestory/codestoryd/internal/atomicfile"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
 // listenSettings are where the API is served, and how. An address that is not a loopback one needs TLS, or the setting
@@ -95,4 +107,169 @@ func (l listenSettings) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// httpListener is where the API is served, with TLS or without.
+type httpListener struct {
+	net.Listener
+	cert     *atomicfile.Followed[*tls.Certificate] // nil serves HTTP
+	local    *url.URL                               // reaches it from this machine
+	public   *url.URL                               // players' links begin with it
+	problems *problem.Set
+	log      *slog.Logger
+
+	dataDir string      // has daemon.json
+	started time.Time   // set before writeInstance
+	written atomic.Bool // daemon.json is written
+}
+
+// openListener listens. Anything unsafe about the address is printed on stderr, and is a problem while the daemon runs.
+func (p *program) openListener(c config, problems *problem.Set, log *slog.Logger) (*httpListener, error) {
+	l := &httpListener{log: log.With("component", "http"), public: c.publicURL, problems: problems, dataDir: c.dataDir}
+	var err error
+	if c.listen.certFile != "" {
+		if l.cert, err = openCertificate(c.listen.certFile, c.listen.keyFile, problems); err != nil {
+			return nil, err
+		}
+	}
+	if l.Listener, err = new(net.ListenConfig).Listen(p.soft, "tcp", c.listen.address); err != nil {
+		return nil, fmt.Errorf("%w: stop the program that has the port, or choose another with --listen", err)
+	}
+	host, _, _ := net.SplitHostPort(l.address())
+	if !c.listen.guarded() && !isLoopback(host) { // a name meant another address than it says
+		_ = l.Close()
+		return nil, usagef("listen %q is %s, which other machines reach: use 127.0.0.1", c.listen.address, l.address())
+	}
+	warn := func(code, message string) {
+		fmt.Fprintln(p.stderr, "codestoryd: WARNING: "+message)
+		problems.Report(codestory.Problem{Code: code, Message: message})
+	}
+	l.local = localURL(c.listen.scheme(), l.address())
+	if c.listen.exposed {
+		warn("insecure_listen", "the API serves other machines without TLS (insecure-listen): "+
+			"anybody between them can read tokens, links and stories; set tls-cert and tls-key")
+	}
+	if l.public == nil {
+		l.public = l.local
+		if l.local.Host != l.address() {
+			warn("no_public_url", "links lead to this machine itself, "+l.local.String()+": set public-url to the address that players use")
+		}
+	}
+	return l, nil
+}
+
+func (l *httpListener) address() string { return l.Addr().String() }
+
+const (
+	writeAgain = 5 * time.Second // between attempts to write daemon.json
+	certEvery  = time.Minute     // between looks at the certificate, if nobody connects
+)
+
+// writeInstance writes daemon.json, by which the commands find the daemon. If the disk is full the daemon runs all the
+// same, and run tries again.
+func (l *httpListener) writeInstance() error {
+	i := instance{PID: os.Getpid(), Address: l.address(), StartedAt: l.started}
+	if l.cert != nil {
+		i.TLS = client.Fingerprint(l.cert.Now().Leaf)
+	}
+	err := writeInstance(l.dataDir, i)
+	l.written.Store(err == nil)
+	if err != nil {
+		l.problems.Report(codestory.Problem{Code: "not_announced", Message: "the commands cannot find the daemon, since " + instanceFile +
+			" cannot be written to the data directory: " + err.Error()})
+		return err
+	}
+	l.problems.Clear("not_announced")
+	return nil
+}
+
+// run writes daemon.json if that failed, and checks the certificate, until ctx ends.
+func (l *httpListener) run(ctx context.Context) error {
+	write, look := time.NewTicker(writeAgain), time.NewTicker(certEvery)
+	defer write.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-write.C:
+			if !l.written.Load() {
+				_ = l.writeInstance() // reported
+			}
+		case <-look.C:
+			if l.cert != nil {
+				l.certificate()
+			}
+		}
+	}
+}
+
+// serverDrain is how long requests under way may go on after the first signal.
+const serverDrain = 5 * time.Second
+
+// serve is the API as a service. It says when it is ready.
+func (l *httpListener) serve(server *http.Server, ready func()) daemon.Service {
+	server.ErrorLog = slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)
+	return func(soft, hard context.Context) error {
+		stopped := make(chan error, 1)
+		stop := context.AfterFunc(soft, func() {
+			draining, cancel := context.WithTimeout(hard, serverDrain)
+			defer cancel()
+			if server.Shutdown(draining) != nil {
+				_ = server.Close() // a player may hold its stream for hours
+			}
+			stopped <- nil
+		})
+		ready()
+		var err error
+		if l.cert == nil {
+			err = server.Serve(l)
+		} else {
+			server.TLSConfig = &tls.Config{
+				MinVersion:     tls.VersionTLS12,
+				GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.certificate(), nil },
+			}
+			err = server.ServeTLS(l, "", "")
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			stop()
+			return fmt.Errorf("serving HTTP: %w", err)
+		}
+		return <-stopped
+	}
+}
+
+// openCertificate reads the TLS certificate in two files. It is read again once they change, so that a renewal needs no
+// restart. While the new files do not fit each other, as in the middle of a renewal, the old one stays in force.
+func openCertificate(certFile, keyFile string, problems *problem.Set) (*atomicfile.Followed[*tls.Certificate], error) {
+	cert, err := atomicfile.Open(atomicfile.FollowOptions{
+		Paths: []string{certFile, keyFile}, Problems: problems, Code: "tls_certificate",
+		Message: "the new TLS certificate cannot be used, so the old one stays in force: ",
+	}, func(*tls.Certificate) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		return &pair, err
+	})
+	if err != nil {
+		return nil, usagef("the TLS certificate cannot be used: %w: see tls-cert and tls-key", err)
+	}
+	return cert, nil
+}
+
+// certificate is the one in force, after a look at the files.
+func (l *httpListener) certificate() *tls.Certificate {
+	before := l.cert.Now()
+	cert, read := l.cert.Look()
+	if read && !cert.Leaf.Equal(before.Leaf) {
+		l.log.Info("another TLS certificate is in force", "not_after", cert.Leaf.NotAfter)
+		l.writeInstance()
+	}
+	// It should have been replaced by now: this is what automatic renewal leaves at worst.
+	due := cert.Leaf.NotAfter.Add(-min(7*24*time.Hour, cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/10))
+	if time.Now().After(due) {
+		l.problems.Report(codestory.Problem{Code: "tls_certificate_ends", Since: due, Message: fmt.Sprintf(
+			"the TLS certificate ends at %s: renew it, and put the new one in the place of the old", cert.Leaf.NotAfter.Format(time.RFC3339))})
+	} else {
+		l.problems.Clear("tls_certificate_ends")
+	}
+	return cert
 }

@@ -76,24 +76,24 @@ func (p *program) runDaemon(c config) (err error) {
 	if s.identity, err = openIdentity(keys, c.jwt, problems, log); err != nil {
 		return err
 	}
-	if s.door, err = p.openDoor(c, problems, log); err != nil {
+	if s.listener, err = p.openListener(c, problems, log); err != nil {
 		return err
 	}
-	defer func() { _ = s.door.Close() }() // once it serves, serving closes it
+	defer func() { _ = s.listener.Close() }() // once it serves, serving closes it
 	c.checkConfigFile(problems)
-	s.door.started = s.started
-	if err := s.door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
+	s.listener.started = s.started
+	if err := s.listener.writeInstance(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
 	defer closing(&err, func() error { return removeInstance(c.dataDir) })
 
-	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.door.local) }
+	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.listener.local) }
 	return daemon.Serve(p.soft, p.hard,
 		s.run,
 		func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
 		func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
-		func(soft, _ context.Context) error { return s.door.run(soft) },
-		s.door.serve(api.NewServer(s.handler), ready),
+		func(soft, _ context.Context) error { return s.listener.run(soft) },
+		s.listener.serve(api.NewServer(s.handler), ready),
 	)
 }
 
