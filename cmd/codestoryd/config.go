@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/codestory/codestoryd/daemon/watch"
-	"github.com/codestory/codestoryd/remote"
 )
 
 // config is the settings in force, checked.
@@ -27,13 +26,14 @@ type config struct {
 	remote      remoteName
 	logLevel    slog.Level
 	logJSON     bool
-	limiter     *remote.Limiter // nil where there is no limit
+	bandwidth   *bandwidth
 	concurrency int
 	settle      time.Duration
 	rules       watch.Rules
 	publicURL   *url.URL // nil where the listen address is it
 	s3          s3Settings
 
+	values     values // as they were given
 	file       string // the config file
 	fileSecret bool   // it has a secret in it
 }
@@ -64,6 +64,7 @@ func (p *program) config() (config, error) {
 }
 
 func check(v values) (c config, err error) {
+	c.values = v
 	wrong := func(name string, err error) error {
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.name() == name })
 		return usagef("%s %q (from %s): %w", name, shown(settings[i], v[name]), v[name].source, err)
@@ -95,7 +96,7 @@ func check(v values) (c config, err error) {
 	if c.logJSON, err = parseLogFormat(v.get("log-format")); err != nil {
 		return c, wrong("log-format", err)
 	}
-	if c.limiter, err = parseBandwidth(v.get("bwlimit")); err != nil {
+	if c.bandwidth, err = parseBandwidth(v.get("bwlimit")); err != nil {
 		return c, wrong("bwlimit", err)
 	}
 	if c.concurrency, err = parseConcurrency(v.get("concurrency")); err != nil {

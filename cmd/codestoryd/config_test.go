@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/codestory/codestoryd/remote"
 )
 
 func TestExcludes(t *testing.T) {
@@ -36,9 +38,12 @@ func TestExcludes(t *testing.T) {
 func TestBandwidth(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]int{"off": 64 << 10, "8k": 2 << 10, "8k:1M": 2 << 10, "00:00,8k": 2 << 10} {
-		limiter, err := parseBandwidth(s)
-		if err != nil || limiter.Chunk() != want {
-			t.Errorf("%q: chunks of %d, %v; want %d", s, limiter.Chunk(), err, want)
+		limit, err := parseBandwidth(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := remote.NewLimiter(limit.at).Chunk(); got != want {
+			t.Errorf("%q: chunks of %d, want %d", s, got, want)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type instance struct {
 	Address   string    `json:"address"`
 	StartedAt time.Time `json:"started_at"`
 	TLS       string    `json:"tls_sha256,omitempty"` // the fingerprint of its certificate; "" if it serves HTTP
+	Stopping  bool      `json:"stopping,omitempty"`   // it received a signal to end
 }
 
 // url reaches the daemon from this machine.
@@ -87,8 +88,17 @@ func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error)
 	return fn(daemon)
 }
 
-// daemon connects to the daemon of this data directory. The error wraps errNotRunning if nothing answers as that daemon.
+// daemon connects to the daemon of this data directory. The error wraps errNotRunning if nothing answers as that daemon,
+// and errStopping if it received a signal to end.
 func (c config) daemon(ctx context.Context) (*client.Client, error) {
+	if i, err := c.readInstance(); err == nil && i.Stopping {
+		return nil, stopping(i)
+	}
+	return c.anyDaemon(ctx)
+}
+
+// anyDaemon is daemon, also for one that is stopping.
+func (c config) anyDaemon(ctx context.Context) (*client.Client, error) {
 	i, err := c.readInstance()
 	if err != nil {
 		return nil, err
@@ -102,6 +112,17 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 		return c.connect(ctx, again)
 	}
 	return nil, err
+}
+
+// errStopping: the daemon received a signal to end, and does not take commands any more.
+var errStopping = errors.New("stopping")
+
+func stopping(i instance) error {
+	return fmt.Errorf("%w: the daemon, process %d, ends within some seconds; start it again with: codestoryd run", errStopping, i.PID)
+}
+
+func (c config) notRunning() error {
+	return fmt.Errorf("%w in the data directory %s: start it with: codestoryd run", errNotRunning, c.dataDir)
 }
 
 // alive reports whether there is a process of that number.
@@ -121,7 +142,7 @@ func alive(pid int) bool {
 func (c config) readInstance() (i instance, err error) {
 	b, err := atomicfile.Read(filepath.Join(c.dataDir, instanceFile), maxInstance)
 	if errors.Is(err, fs.ErrNotExist) {
-		return i, errNotRunning
+		return i, c.notRunning()
 	}
 	if err != nil {
 		return i, err
@@ -130,7 +151,7 @@ func (c config) readInstance() (i instance, err error) {
 		return i, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
 	}
 	if !alive(i.PID) { // killed; another program may have its port by now
-		return i, errNotRunning
+		return i, c.notRunning()
 	}
 	return i, nil
 }
@@ -155,7 +176,7 @@ func (c config) connect(ctx context.Context, i instance) (*client.Client, error)
 	}
 	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {
 		daemon.Close()
-		return nil, errNotRunning // somebody else has the port
+		return nil, c.notRunning() // somebody else has the port
 	}
 	return daemon, nil
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 	"github.com/codestory/codestoryd/api/client"
-	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/internal/atomicfile"
 	"github.com/codestory/codestoryd/internal/problem"
 )
@@ -118,9 +117,10 @@ type httpListener struct {
 	problems *problem.Set
 	log      *slog.Logger
 
-	dataDir string      // has daemon.json
-	started time.Time   // set before writeInstance
-	written atomic.Bool // daemon.json is written
+	dataDir  string      // has daemon.json
+	started  time.Time   // set before writeInstance
+	written  atomic.Bool // daemon.json is written
+	stopping atomic.Bool // daemon.json says so, once ctx of run has ended
 }
 
 // openListener listens. Anything unsafe about the address is printed on stderr, and is a problem while the daemon runs.
@@ -168,7 +168,7 @@ const (
 // writeInstance writes daemon.json, by which the commands find the daemon. If the disk is full the daemon runs all the
 // same, and run tries again.
 func (l *httpListener) writeInstance() error {
-	i := instance{PID: os.Getpid(), Address: l.address(), StartedAt: l.started}
+	i := instance{PID: os.Getpid(), Address: l.address(), StartedAt: l.started, Stopping: l.stopping.Load()}
 	if l.cert != nil {
 		i.TLS = client.Fingerprint(l.cert.Now().Leaf)
 	}
@@ -183,7 +183,8 @@ func (l *httpListener) writeInstance() error {
 	return nil
 }
 
-// run writes daemon.json if that failed, and checks the certificate, until ctx ends.
+// run writes daemon.json if that failed, and checks the certificate, until ctx ends. Then the daemon stops,
+// and daemon.json says so.
 func (l *httpListener) run(ctx context.Context) error {
 	write, look := time.NewTicker(writeAgain), time.NewTicker(certEvery)
 	defer write.Stop()
@@ -191,6 +192,9 @@ func (l *httpListener) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			l.problems.Report(codestory.Problem{Code: stoppingCode, Message: "the daemon is stopping: uploads under way may finish for some seconds, and local files play until then"})
+			l.stopping.Store(true)
+			_ = l.writeInstance() // reported
 			return nil
 		case <-write.C:
 			if !l.written.Load() {
@@ -204,39 +208,46 @@ func (l *httpListener) run(ctx context.Context) error {
 	}
 }
 
-// serverDrain is how long requests under way may go on after the first signal.
-const serverDrain = 5 * time.Second
+// stoppingCode is of the problem that says that the daemon stops.
+const stoppingCode = "stopping"
 
-// serve is the API as a service. It says when it is ready.
-func (l *httpListener) serve(server *http.Server, ready func()) daemon.Service {
+// Requests under way may go on for requestDrain after soft ended, and for lastRequests after the last upload.
+const (
+	requestDrain = 5 * time.Second
+	lastRequests = time.Second
+)
+
+// serve serves the API until drained ends, and calls ready when it begins.
+func (l *httpListener) serve(soft, drained, hard context.Context, server *http.Server, ready func()) error {
 	server.ErrorLog = slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)
-	return func(soft, hard context.Context) error {
-		stopped := make(chan error, 1)
-		stop := context.AfterFunc(soft, func() {
-			draining, cancel := context.WithTimeout(hard, serverDrain)
-			defer cancel()
-			if server.Shutdown(draining) != nil {
-				_ = server.Close() // a player may hold its stream for hours
-			}
-			stopped <- nil
-		})
-		ready()
-		var err error
-		if l.cert == nil {
-			err = server.Serve(l)
-		} else {
-			server.TLSConfig = &tls.Config{
-				MinVersion:     tls.VersionTLS12,
-				GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.certificate(), nil },
-			}
-			err = server.ServeTLS(l, "", "")
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(soft, func() {
+		defer close(stopped)
+		end := time.Now().Add(requestDrain)
+		<-drained.Done()
+		draining, cancel := context.WithTimeout(hard, max(time.Until(end), lastRequests))
+		defer cancel()
+		if server.Shutdown(draining) != nil {
+			_ = server.Close() // a player may hold its stream for hours
 		}
-		if !errors.Is(err, http.ErrServerClosed) {
-			stop()
-			return fmt.Errorf("serving HTTP: %w", err)
+	})
+	ready()
+	var err error
+	if l.cert == nil {
+		err = server.Serve(l)
+	} else {
+		server.TLSConfig = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.certificate(), nil },
 		}
-		return <-stopped
+		err = server.ServeTLS(l, "", "")
 	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return fmt.Errorf("serving HTTP: %w", err)
+	}
+	<-stopped
+	return nil
 }
 
 // openCertificate reads the TLS certificate in two files. It is read again once they change, so that a renewal needs no

@@ -100,7 +100,7 @@ func (p *program) run(args []string) int {
 }
 
 // errNotRunning: a command needs the daemon.
-var errNotRunning = errors.New("the daemon is not running; start it with: codestoryd run")
+var errNotRunning = errors.New("the daemon is not running")
 
 // usageError is a wrong command line or configuration.
 type usageError struct{ err error }

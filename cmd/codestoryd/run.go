@@ -40,8 +40,12 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 
 // runDaemon opens what the daemon needs, runs it, and closes in the other order.
 func (p *program) runDaemon(c config) (err error) {
-	log := p.logger(c)
+	level := new(slog.LevelVar)
+	level.Set(c.logLevel)
+	log := p.logger(c, level)
 	takeStandardLog(log)
+	reload, release := p.newReloader(c, level, log)
+	defer release()
 	problems := problem.NewSet(log)
 	tree, err := openOutput(c.dir)
 	if err != nil {
@@ -59,6 +63,7 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	defer closing(&err, s.close)
+	defer closing(&err, func() error { return removeInstance(c.dataDir) }) // until then the commands know who has the lock
 	if s.store, err = c.openStore(p.hard, log); err != nil {
 		return err
 	}
@@ -85,28 +90,30 @@ func (p *program) runDaemon(c config) (err error) {
 	if err := s.listener.writeInstance(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
-	defer closing(&err, func() error { return removeInstance(c.dataDir) })
 
 	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.listener.local) }
+	// The API is served until all else has ended: local files play, and status answers, while uploads finish.
+	drained, end := context.WithCancel(p.hard)
+	defer end()
 	return daemon.Serve(p.soft, p.hard,
-		s.run,
-		func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
-		func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
-		func(soft, _ context.Context) error { return s.listener.run(soft) },
-		s.listener.serve(api.NewServer(s.handler), ready),
+		func(soft, hard context.Context) error {
+			defer end()
+			return daemon.Serve(soft, hard,
+				s.run,
+				func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
+				func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
+				func(soft, _ context.Context) error { return s.listener.run(soft) },
+				func(soft, _ context.Context) error { return reload.run(soft, s.readAgain) },
+			)
+		},
+		func(soft, hard context.Context) error {
+			return s.listener.serve(soft, drained, hard, api.NewServer(s.handler), ready)
+		},
 	)
 }
 
 // linkMemory is how long a link may be given to others who ask for the same: much less than a person notices.
 const linkMemory = 50 * time.Millisecond
-
-func (p *program) logger(c config) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(jsonWriter{p.stderr}, opts))
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, opts))
-}
 
 func openOutput(dir string) (*watch.Tree, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {

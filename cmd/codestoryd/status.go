@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -82,11 +83,15 @@ func (c config) printStatus(ctx context.Context, w io.Writer, asJSON bool) error
 	if asJSON {
 		return errors.Join(printJSON(w, status), err)
 	}
-	return errors.Join(writeStatus(w, status), err)
+	var known time.Time
+	if info, statErr := os.Stat(filepath.Join(c.dataDir, databaseFile)); !status.Running && statErr == nil {
+		known = info.ModTime()
+	}
+	return errors.Join(writeStatus(w, status, known), err)
 }
 
 func (c config) status(ctx context.Context) (codestory.Status, error) {
-	running, err := c.daemon(ctx)
+	running, err := c.anyDaemon(ctx)
 	if err == nil {
 		defer running.Close()
 		return running.Status(ctx)
@@ -110,11 +115,17 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 		stats, err = q.Stats()
 		return err
 	})
+	s := daemon.OfflineStatus(stats, info, c.dir, version())
+	s.Problems = problems
+	if i, readErr := c.readInstance(); errors.Is(offline, errStopping) && readErr == nil {
+		s.Running, s.PID, s.StartedAt, s.Address = true, &i.PID, &i.StartedAt, &i.Address
+		s.Problems = []codestory.Problem{{Code: stoppingCode, Severity: codestory.SeverityWarn, Since: time.Now().Round(0), Details: []string{},
+			Message: "the daemon is stopping and answers no more: what its queue holds is not known at the moment"}}
+		return s, nil
+	}
 	if offline != nil {
 		return codestory.Status{}, offline
 	}
-	s := daemon.OfflineStatus(stats, info, c.dir, version())
-	s.Problems = problems
 	return s, err
 }
 
@@ -127,6 +138,9 @@ func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	q, err := queue.Open(path, "", queue.Options{ReadOnly: true})
 	if errors.Is(err, queue.ErrEmpty) {
 		return nil
+	}
+	if i, readErr := c.readInstance(); errors.Is(err, queue.ErrLocked) && readErr == nil {
+		return stopping(i) // it has closed its port, and not yet the database
 	}
 	if err != nil {
 		return err
@@ -157,7 +171,7 @@ func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) erro
 const maxIgnored = 10_000
 
 func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncated bool, err error) {
-	running, err := c.daemon(ctx)
+	running, err := c.anyDaemon(ctx)
 	if err == nil {
 		defer running.Close()
 		answer, err := running.Ignored(ctx)
@@ -182,19 +196,30 @@ func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncate
 	return list, len(list) == maxIgnored, err
 }
 
-// writeStatus is the status for people.
-func writeStatus(w io.Writer, s codestory.Status) error {
+// writeStatus prints the status for people. known is when the database changed last, if the daemon is not running; zero is
+// never.
+func writeStatus(w io.Writer, s codestory.Status, known time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
-	if s.Running {
-		row("daemon", "running at %s since %s (pid %d, %s)", deref(s.Address), deref(s.StartedAt).Local().Format(time.DateTime), deref(s.PID), s.Version)
-	} else {
+	stops := slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == stoppingCode })
+	switch {
+	case s.Running:
+		word := "running"
+		if stops {
+			word = "stopping"
+		}
+		row("daemon", "%s at %s since %s (pid %d, %s)", word, deref(s.Address), deref(s.StartedAt).Local().Format(time.DateTime), deref(s.PID), s.Version)
+	case known.IsZero():
 		row("daemon", "not running")
+	default:
+		row("daemon", "not running; what follows was known at %s", known.Local().Format(time.DateTime))
 	}
 	row("directory", "%s", printable(s.Dir))
 	row("store", "%s", describeRemote(s.Remote))
-	row("queue", "%s", describeQueue(s.Queue))
-	row("synced", "%d files, %s", s.Synced.Files, size(s.Synced.Bytes))
+	if !stops || s.Watch != nil { // else the daemon did not answer
+		row("queue", "%s", describeQueue(s.Queue))
+		row("synced", "%d files, %s", s.Synced.Files, size(s.Synced.Bytes))
+	}
 	if s.Watch != nil {
 		row("watching", "%d directories by %s", s.Watch.Directories, s.Watch.Mode)
 	}

@@ -25,6 +25,7 @@ func (c config) openStore(ctx context.Context, log *slog.Logger) (remote.Store, 
 		store remote.Store
 		err   error
 	)
+	limiter := remote.NewLimiter(c.bandwidth.at)
 	switch c.remote.kind {
 	case "s3":
 		store, err = s3.New(s3.Options{
@@ -33,12 +34,12 @@ func (c config) openStore(ctx context.Context, log *slog.Logger) (remote.Store, 
 			Profile: c.s3.profile, ConfigFile: c.s3.configFile, CredentialsFile: c.s3.credentialsFile,
 			CABundle: c.s3.caBundle, Proxies: s3.Proxies{HTTP: c.s3.httpProxy, HTTPS: c.s3.httpsProxy, None: c.s3.noProxy},
 			CreateBucket: c.s3.createBucket,
-			Limiter:      c.limiter, Logger: log, Version: version(),
+			Limiter:      limiter, Logger: log, Version: version(),
 		})
 	case "rclone":
-		store, err = rclone.New(ctx, c.remote.rclone, rclone.Options{Limiter: c.limiter, Logger: log})
+		store, err = rclone.New(ctx, c.remote.rclone, rclone.Options{Limiter: limiter, Logger: log})
 	default:
-		return folder.New(filepath.Join(c.dataDir, storeFolder), folder.Options{Limiter: c.limiter})
+		return folder.New(filepath.Join(c.dataDir, storeFolder), folder.Options{Limiter: limiter})
 	}
 	if err != nil {
 		return nil, &usageError{err}
