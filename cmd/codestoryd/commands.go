@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/codestory/codestoryd/queue"
 )
@@ -34,14 +37,14 @@ Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 the daemon is no
 // command is the command tree.
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:                "codestoryd",
-		Short:              "Stores an audio generator's output, and plays it",
-		Long:               help,
-		SilenceUsage:       true,
-		SilenceErrors:      true,
-		DisableSuggestions: true,
-		PersistentPreRun:   func(*cobra.Command, []string) { p.began = true },
+		Use:              "codestoryd",
+		Short:            "Stores an audio generator's output, and plays it",
+		Long:             help,
+		SilenceUsage:     true,
+		SilenceErrors:    true,
+		PersistentPreRun: func(*cobra.Command, []string) { p.began = true },
 	}
+	root.SetFlagErrorFunc(suggestFlag)
 	p.flags.register(root.PersistentFlags())
 	root.AddCommand(
 		p.runCommand(),
@@ -53,7 +56,77 @@ func (p *program) command() *cobra.Command {
 		p.versionCommand(),
 		p.checkCommand(),
 	)
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown has completion and help fail on what they do not know, and completion without a shell.
+func refuseUnknown(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			cmd.Args = cobra.ArbitraryArgs
+			cmd.RunE = func(*cobra.Command, []string) error { return usagef("use completion bash, zsh, fish or powershell") }
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				_, _, err := root.Find(args)
+				return err
+			}
+		}
+	}
+}
+
+// suggestFlag names the flag that is spelled most like an unknown one.
+func suggestFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedShortnames()) > 0 {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	suggestion := didYouMean(unknown.GetSpecifiedName(), known)
+	if suggestion == "" {
+		return err
+	}
+	return fmt.Errorf("%w%s", err, strings.Replace(suggestion, "mean ", "mean --", 1))
+}
+
+// didYouMean suggests the known name that is spelled most like name; it returns "" if none is.
+func didYouMean(name string, known []string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return " (did you mean " + best + "?)"
+}
+
+// distance is the Levenshtein distance in bytes, with _ the same as -.
+func distance(a, b string) int {
+	a, b = strings.ReplaceAll(a, "_", "-"), strings.ReplaceAll(b, "_", "-")
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func (p *program) versionCommand() *cobra.Command {

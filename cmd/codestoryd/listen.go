@@ -41,7 +41,7 @@ func checkListen(v values, wrong func(name string, err error) error) (l listenSe
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return l, wrong("listen", fmt.Errorf("%q is no port: use a number up to 65535, or 0 for a free one", port))
 	}
-	insecure, err := parseYes(v.get("insecure-listen"))
+	insecure, err := parseBool(v.get("insecure-listen"))
 	if err != nil {
 		return l, wrong("insecure-listen", err)
 	}
