@@ -24,11 +24,11 @@ type program struct {
 	stdout, stderr io.Writer
 
 	flags flagValues
-	began bool // the command line was understood: what fails now is no wrong usage
+	began bool // the command line was understood: later errors are not wrong usage
 }
 
-const help = `codestoryd runs beside the audio generator. It watches the output directory, makes every finished file durable
-in a queue, uploads it to S3, MinIO, a folder or any rclone remote, and serves links that play to this machine.
+const help = `codestoryd runs beside an audio generator. It watches the output directory, queues every finished file, uploads it to
+S3, MinIO, a folder or any rclone remote, and serves links that play.
 
 Settings come from flags, then the environment, then the config file: see "codestoryd config".
 
@@ -60,7 +60,7 @@ func (p *program) command() *cobra.Command {
 	return root
 }
 
-// refuseUnknown has completion and help fail on what they do not know, and completion without a shell.
+// refuseUnknown makes unknown shells and help topics wrong usage. Cobra prints its help for them and exits 0.
 func refuseUnknown(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -141,7 +141,7 @@ func (p *program) versionCommand() *cobra.Command {
 	}
 }
 
-// version is that of the module, as the go command has recorded it in the program.
+// version is the version of the module that the go command recorded in the binary.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
@@ -150,13 +150,13 @@ func version() string {
 	return info.Main.Version
 }
 
-// checkCommandName is the command that the daemon runs in a process of its own to check a database: see queue/db.
+// checkCommandName is the command by which the daemon checks a database in another process: see queue/db.
 const checkCommandName = "check-db"
 
 func (p *program) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    checkCommandName + " FILE",
-		Short:  "Check a database that nobody has open",
+		Short:  "Check a database that no process has open",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -168,7 +168,7 @@ func (p *program) checkCommand() *cobra.Command {
 	}
 }
 
-// exitError is an exit code of a command that has said itself what is wrong.
+// exitError is the exit code of a command that has printed its own error.
 type exitError int
 
 func (e exitError) Error() string { return "it failed" }
@@ -188,7 +188,7 @@ func checker(ctx context.Context) func(ctx context.Context, path string) error {
 	}
 }
 
-// self is the file of this program; on Linux also after an upgrade has replaced it.
+// self is the path of this program; on Linux it works also after an upgrade replaced the file.
 func self() string {
 	if runtime.GOOS == "linux" {
 		return "/proc/self/exe"

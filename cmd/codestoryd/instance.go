@@ -20,7 +20,7 @@ import (
 	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// instance is what a running daemon writes about itself to the data directory. A daemon that is killed leaves the file.
+// instance is the content of daemon.json, which is in the data directory while a daemon runs, or after it was killed.
 type instance struct {
 	PID       int       `json:"pid"`
 	Address   string    `json:"address"`
@@ -29,7 +29,7 @@ type instance struct {
 	Stopping  bool      `json:"stopping,omitempty"`   // it received a signal to end
 }
 
-// url reaches the daemon from this machine.
+// url is the URL of the daemon for clients on this machine.
 func (i instance) url() string {
 	scheme := "http"
 	if i.TLS != "" {
@@ -56,7 +56,7 @@ func writeInstance(dataDir string, i instance) error {
 	return err
 }
 
-// overwrite writes the file in place, on a disk that has no room for a second one.
+// overwrite writes the file in place, for a disk that has no room for a second file.
 func overwrite(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0o600)
 	if err != nil {
@@ -150,16 +150,16 @@ func (c config) readInstance() (i instance, err error) {
 	if err := json.Unmarshal(b, &i); err != nil {
 		return i, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
 	}
-	if !alive(i.PID) { // killed; another program may have its port by now
+	if !alive(i.PID) { // killed; another program may have its port now
 		return i, c.notRunning()
 	}
 	return i, nil
 }
 
-// healthTimeout is how long a daemon that runs may take to say so.
+// healthTimeout is how long a running daemon may take to answer.
 const healthTimeout = 10 * time.Second
 
-// connect sends the owner's token to nothing that has not proved to be the daemon.
+// connect returns a client of the daemon. It sends the owner's token only after the server proved that it is the daemon.
 func (c config) connect(ctx context.Context, i instance) (*client.Client, error) {
 	token, err := access.OwnerToken(c.dataDir)
 	if err != nil {
@@ -176,7 +176,7 @@ func (c config) connect(ctx context.Context, i instance) (*client.Client, error)
 	}
 	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {
 		daemon.Close()
-		return nil, c.notRunning() // somebody else has the port
+		return nil, c.notRunning() // another program has the port
 	}
 	return daemon, nil
 }

@@ -23,15 +23,14 @@ import (
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// listenSettings are where the API is served, and how. An address that is not a loopback one needs TLS, or the setting
-// insecure-listen.
+// listenSettings say where and how the API is served. An address other than loopback needs TLS or insecure-listen.
 type listenSettings struct {
 	address           string
 	certFile, keyFile string // absolute; "" serves HTTP
 	exposed           bool   // other machines reach it, without TLS
 }
 
-// checkListen checks the settings that belong together. wrong makes an error about one of them.
+// checkListen checks the settings of the listener. wrong makes an error about one of them.
 func checkListen(v values, wrong func(name string, err error) error) (l listenSettings, err error) {
 	l.address = v.get("listen")
 	host, port, err := net.SplitHostPort(l.address)
@@ -39,7 +38,7 @@ func checkListen(v values, wrong func(name string, err error) error) (l listenSe
 		return l, wrong("listen", fmt.Errorf("use HOST:PORT, such as 127.0.0.1:7788"))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return l, wrong("listen", fmt.Errorf("%q is no port: use a number up to 65535, or 0 for a free one", port))
+		return l, wrong("listen", fmt.Errorf("%q is not a port: use a number up to 65535, or 0 for a free one", port))
 	}
 	insecure, err := parseBool(v.get("insecure-listen"))
 	if err != nil {
@@ -80,8 +79,8 @@ func parseOrigins(items []string) (origins []string, err error) {
 	return origins, nil
 }
 
-// localURL reaches, from this machine, the API that listens at the address. One that means every address of the machine
-// cannot be connected to.
+// localURL is the URL of the API at address, for clients on this machine. Nobody can connect to an unspecified address such as
+// 0.0.0.0, so loopback replaces it.
 func localURL(scheme, address string) *url.URL {
 	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Unmap().IsUnspecified() {
 		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(a.Port())))
@@ -89,7 +88,7 @@ func localURL(scheme, address string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: address}
 }
 
-// allowedHosts are the names besides the loopback ones that requests may have as their Host: the one to listen at.
+// allowedHosts are the hosts besides loopback that a request may have in Host: the one to listen at.
 func (l listenSettings) allowedHosts() []string {
 	host, _, _ := net.SplitHostPort(l.address)
 	if addr, err := netip.ParseAddr(host); host == "" || err == nil && addr.Unmap().IsUnspecified() {
@@ -136,7 +135,7 @@ func (p *program) openListener(c config, problems *problem.Set, log *slog.Logger
 		return nil, fmt.Errorf("%w: stop the program that has the port, or choose another with --listen", err)
 	}
 	host, _, _ := net.SplitHostPort(l.address())
-	if !c.listen.guarded() && !isLoopback(host) { // a name meant another address than it says
+	if !c.listen.guarded() && !isLoopback(host) { // a name resolved to another address
 		_ = l.Close()
 		return nil, usagef("listen %q is %s, which other machines reach: use 127.0.0.1", c.listen.address, l.address())
 	}
@@ -152,7 +151,7 @@ func (p *program) openListener(c config, problems *problem.Set, log *slog.Logger
 	if l.public == nil {
 		l.public = l.local
 		if l.local.Host != l.address() {
-			warn("no_public_url", "links lead to this machine itself, "+l.local.String()+": set public-url to the address that players use")
+			warn("no_public_url", "links lead to this machine, "+l.local.String()+": set public-url to the address that players use")
 		}
 	}
 	return l, nil
@@ -250,8 +249,8 @@ func (l *httpListener) serve(soft, drained, hard context.Context, server *http.S
 	return nil
 }
 
-// openCertificate reads the TLS certificate in two files. It is read again once they change, so that a renewal needs no
-// restart. While the new files do not fit each other, as in the middle of a renewal, the old one stays in force.
+// openCertificate reads the TLS certificate and its key. They are read again when the files change, so that a renewal needs
+// no restart. While certificate and key do not match, as in the middle of a renewal, the old ones stay in force.
 func openCertificate(certFile, keyFile string, problems *problem.Set) (*atomicfile.Followed[*tls.Certificate], error) {
 	cert, err := atomicfile.Open(atomicfile.FollowOptions{
 		Paths: []string{certFile, keyFile}, Problems: problems, Code: "tls_certificate",
@@ -266,7 +265,7 @@ func openCertificate(certFile, keyFile string, problems *problem.Set) (*atomicfi
 	return cert, nil
 }
 
-// certificate is the one in force, after a look at the files.
+// certificate returns the certificate in force, after it read the files again if they changed.
 func (l *httpListener) certificate() *tls.Certificate {
 	before := l.cert.Now()
 	cert, read := l.cert.Look()
@@ -274,7 +273,7 @@ func (l *httpListener) certificate() *tls.Certificate {
 		l.log.Info("another TLS certificate is in force", "not_after", cert.Leaf.NotAfter)
 		l.writeInstance()
 	}
-	// It should have been replaced by now: this is what automatic renewal leaves at worst.
+	// Automatic renewal replaces certificates long before this.
 	due := cert.Leaf.NotAfter.Add(-min(7*24*time.Hour, cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/10))
 	if time.Now().After(due) {
 		l.problems.Report(codestory.Problem{Code: "tls_certificate_ends", Since: due, Message: fmt.Sprintf(

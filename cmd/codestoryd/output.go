@@ -19,7 +19,7 @@ import (
 	"github.com/codestory/codestoryd/remote/rclone"
 )
 
-// A file's name or a server's answer can hold what a terminal takes for a command. Nothing that commands print does.
+// Names of files and answers of servers may hold control sequences for a terminal. Commands print none.
 
 // printJSON prints v as one document.
 func printJSON(w io.Writer, v any) error {
@@ -29,8 +29,7 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// jsonWriter escapes the control characters that encoding/json leaves as they are, U+007F to U+009F. Each Write has to
-// be of whole characters.
+// jsonWriter escapes U+007F to U+009F, which encoding/json does not. Each Write must hold whole characters.
 type jsonWriter struct{ w io.Writer }
 
 func (j jsonWriter) Write(b []byte) (int, error) {
@@ -48,7 +47,7 @@ func (j jsonWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// visible is text for a terminal: control characters, and those that turn the direction of writing, are escaped.
+// visible escapes control characters and bidirectional controls for a terminal.
 func visible(text string) string {
 	var escaped strings.Builder
 	for _, r := range text {
@@ -61,7 +60,7 @@ func visible(text string) string {
 	return escaped.String()
 }
 
-// printable is a name for a terminal: quoted if it holds what would have to be escaped.
+// printable returns a name for a terminal, quoted if it holds characters to escape.
 func printable(name string) string {
 	if quoted := strconv.Quote(name); strings.ContainsAny(quoted[1:len(quoted)-1], "\\") {
 		return quoted
@@ -71,7 +70,7 @@ func printable(name string) string {
 
 const hidden = "(hidden)"
 
-// shown is the value of a setting for people: without secrets, and without what may be one.
+// shown formats the value of a setting without secrets or possible secrets.
 func shown(s setting, v value) string {
 	switch {
 	case len(v.items) == 0:
@@ -86,8 +85,8 @@ func shown(s setting, v value) string {
 	return strings.Join(items, ", ")
 }
 
-// withoutSecrets hides the options of rclone remotes, and the user, query and fragment of URLs. isURL is of what should be
-// one, whether or not it is.
+// withoutSecrets hides the options of rclone remotes, and the user, query and fragment of URLs. isURL says that item should be
+// a URL, even if it does not parse.
 func withoutSecrets(item string, isURL bool) string {
 	if name, ok := strings.CutPrefix(item, "rclone:"); ok {
 		return "rclone:" + rclone.Redacted(name)
@@ -117,8 +116,8 @@ func withoutSecrets(item string, isURL bool) string {
 	return text
 }
 
-// checkConfigFile reports a config file that other users of this machine can read, if it has a secret in it, or can
-// replace. Windows has no such rights.
+// checkConfigFile reports a config file that has a secret and that other users of this machine can read, or one that they can
+// replace. Windows has no such permissions.
 func (c config) checkConfigFile(problems *problem.Set) {
 	info, err := os.Stat(c.file)
 	if err != nil || runtime.GOOS == "windows" {

@@ -23,10 +23,11 @@ func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon, in the foreground",
-		Long: `Run the daemon in the foreground: watch the output directory, upload what is finished, serve links.
+		Long: `Run the daemon in the foreground: watch the output directory, upload finished files, serve links.
 
-Once it serves it prints one line on stdout, "codestoryd ready URL". SIGINT or SIGTERM lets the uploads under way
-finish for some seconds and exits 0; a second one exits at once. Nothing is lost either way.`,
+When it is ready it prints one line on stdout, "codestoryd ready URL". On SIGINT or SIGTERM it gives uploads under way
+some seconds to finish and exits 0; a second signal ends it at once. Nothing is lost either way. On SIGHUP it reads the
+config file again: log level and bandwidth limit take effect, other changes need a restart.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.config()
@@ -38,7 +39,7 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 	}
 }
 
-// runDaemon opens what the daemon needs, runs it, and closes in the other order.
+// runDaemon opens what the daemon needs, runs it, and closes in reverse order.
 func (p *program) runDaemon(c config) (err error) {
 	level := new(slog.LevelVar)
 	level.Set(c.logLevel)
@@ -91,6 +92,11 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 
+	return p.serve(s, reload)
+}
+
+// serve runs all services until the first signal.
+func (p *program) serve(s *sessions, reload *reloader) error {
 	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.listener.local) }
 	// The API is served until all else has ended: local files play, and status answers, while uploads finish.
 	drained, end := context.WithCancel(p.hard)
@@ -133,7 +139,7 @@ func makeDataDir(dir string) error {
 	return nil
 }
 
-// closing calls f, and makes its error that of the caller, who has none.
+// closing calls f, and makes its error the caller's, if that has none.
 func closing(err *error, f func() error) {
 	if e := f(); e != nil && *err == nil {
 		*err = e

@@ -43,42 +43,42 @@ func (s setting) name() string {
 	return s.env
 }
 
-// settings are all there are, in the order that `codestoryd config` prints them. A default may depend on rows above.
+// settings is the table of all settings, in the order that `codestoryd config` prints. A default may depend on rows above.
 var settings = []setting{
 	{flag: "config", env: "CODESTORYD_CONFIG", usage: "the config file (TOML)", def: defaultConfig},
 	{flag: "dir", env: "CODESTORYD_DIR", usage: "the output directory; made if absent", def: fixed("output")},
-	{flag: "data-dir", env: "CODESTORYD_DATA_DIR", usage: "where the database, tokens, keys and the embedded store are", def: defaultDataDir},
-	{flag: "listen", env: "CODESTORYD_LISTEN", usage: "address of the HTTP API; port 0 picks a free one", def: fixed("127.0.0.1:7788")},
-	{flag: "tls-cert", env: "CODESTORYD_TLS_CERT", usage: "the certificate, with its chain (PEM), to serve HTTPS; read again when it changes"},
+	{flag: "data-dir", env: "CODESTORYD_DATA_DIR", usage: "directory of the database, tokens, keys and the embedded store", def: defaultDataDir},
+	{flag: "listen", env: "CODESTORYD_LISTEN", usage: "address of the HTTP API; port 0 picks a free port", def: fixed("127.0.0.1:7788")},
+	{flag: "tls-cert", env: "CODESTORYD_TLS_CERT", usage: "certificate chain (PEM) to serve HTTPS; read again when it changes"},
 	{flag: "tls-key", env: "CODESTORYD_TLS_KEY", usage: "the certificate's private key (PEM)"},
-	{flag: "insecure-listen", env: "CODESTORYD_INSECURE_LISTEN", usage: "serve other machines without TLS: whoever is on the way reads tokens and links", def: fixed("0"), boolean: true},
-	{flag: "allow-origin", env: "CODESTORYD_ALLOW_ORIGIN", usage: "a web page's origin, scheme://host[:port], that may use the API; repeatable", list: true, url: true},
-	{flag: "jwt-jwks", env: "CODESTORYD_JWT_JWKS", usage: "the JWK set, a file or URL, of a service whose JWTs let its users in"},
-	{flag: "jwt-issuer", env: "CODESTORYD_JWT_ISSUER", usage: "the iss that its JWTs have"},
-	{flag: "jwt-audience", env: "CODESTORYD_JWT_AUDIENCE", usage: "the aud that its JWTs have"},
+	{flag: "insecure-listen", env: "CODESTORYD_INSECURE_LISTEN", usage: "serve other machines without TLS: others on the network can read tokens and links", def: fixed("0"), boolean: true},
+	{flag: "allow-origin", env: "CODESTORYD_ALLOW_ORIGIN", usage: "origin of a web page, scheme://host[:port], that may use the API; repeatable", list: true, url: true},
+	{flag: "jwt-jwks", env: "CODESTORYD_JWT_JWKS", usage: "JWK set (a file or URL) of a service whose JWTs are accepted"},
+	{flag: "jwt-issuer", env: "CODESTORYD_JWT_ISSUER", usage: "the iss of its JWTs"},
+	{flag: "jwt-audience", env: "CODESTORYD_JWT_AUDIENCE", usage: "the aud of its JWTs"},
 	{env: "S3_BUCKET", usage: "the bucket"},
 	{flag: "remote", env: "CODESTORYD_REMOTE", usage: "local, s3 or rclone:NAME:PATH", def: defaultRemote},
 	{flag: "log-level", env: "CODESTORYD_LOG_LEVEL", usage: "debug, info, warn or error", def: fixed("info")},
 	{flag: "log-format", env: "CODESTORYD_LOG_FORMAT", usage: "text or json", def: fixed("text")},
 	{flag: "bwlimit", env: "CODESTORYD_BWLIMIT", usage: "upload limit in rclone's syntax, such as 1M or a timetable", def: fixed("off"), number: true},
 	{flag: "concurrency", env: "CODESTORYD_CONCURRENCY", usage: "uploads at once", def: fixed("auto"), number: true},
-	{flag: "settle", env: "CODESTORYD_SETTLE", usage: "how long a file has to be quiet, where nothing tells that its writer has closed it", def: fixed(watch.DefaultSettle.String())},
+	{flag: "settle", env: "CODESTORYD_SETTLE", usage: "how long a file must be quiet before it counts as finished, if the system cannot tell that its writer closed it", def: fixed(watch.DefaultSettle.String())},
 	{flag: "exclude", env: "CODESTORYD_EXCLUDE", usage: "paths not to upload, in rclone's filter syntax; repeatable", list: true},
-	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address unless set", unset: "(the listen address)", url: true},
-	{env: "S3_ENDPOINT_URL", aliases: []string{"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, usage: "the S3 server; AWS unless set", url: true},
-	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, where it differs", url: true},
+	{flag: "public-url", env: "CODESTORYD_PUBLIC_URL", usage: "base of player URLs and local links; the listen address if not set", unset: "(the listen address)", url: true},
+	{env: "S3_ENDPOINT_URL", aliases: []string{"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}, usage: "URL of the S3 server; AWS if not set", url: true},
+	{env: "S3_PUBLIC_ENDPOINT_URL", usage: "the address that players use, if it differs", url: true},
 	{env: "S3_CREATE_BUCKET", usage: "1 makes the bucket if it is absent", boolean: true},
 	{env: "AWS_REGION", aliases: []string{"AWS_DEFAULT_REGION"}, usage: "the region", unset: "(the endpoint's or profile's, else us-east-1)"},
 	{env: "AWS_ACCESS_KEY_ID", usage: "the access key"},
-	{env: "AWS_SECRET_ACCESS_KEY", usage: "its secret", secret: true},
-	{env: "AWS_SESSION_TOKEN", usage: "the session, for temporary credentials", secret: true},
-	{env: "AWS_PROFILE", usage: "a profile of AWS's shared files"},
-	{env: "AWS_CONFIG_FILE", usage: "one of the shared files", unset: "(.aws/config of the home directory)"},
-	{env: "AWS_SHARED_CREDENTIALS_FILE", usage: "the other", unset: "(.aws/credentials of the home directory)"},
-	{env: "AWS_CA_BUNDLE", usage: "certificates (PEM) to trust in place of the system's"},
+	{env: "AWS_SECRET_ACCESS_KEY", usage: "the secret key", secret: true},
+	{env: "AWS_SESSION_TOKEN", usage: "session token of temporary credentials", secret: true},
+	{env: "AWS_PROFILE", usage: "profile in the shared files of AWS"},
+	{env: "AWS_CONFIG_FILE", usage: "the shared config file of AWS", unset: "(.aws/config of the home directory)"},
+	{env: "AWS_SHARED_CREDENTIALS_FILE", usage: "the shared credentials file of AWS", unset: "(.aws/credentials of the home directory)"},
+	{env: "AWS_CA_BUNDLE", usage: "CA certificates (PEM) to trust instead of the system's"},
 	{env: "HTTPS_PROXY", aliases: []string{"https_proxy"}, usage: "the proxy to https endpoints", url: true},
 	{env: "HTTP_PROXY", aliases: []string{"http_proxy"}, usage: "the proxy to http endpoints", url: true},
-	{env: "NO_PROXY", aliases: []string{"no_proxy"}, usage: "hosts that are reached without"},
+	{env: "NO_PROXY", aliases: []string{"no_proxy"}, usage: "hosts to reach without a proxy"},
 }
 
 // value is a setting in force.
@@ -204,7 +204,7 @@ func (p *program) find(s setting, file map[string][]string) (value, error) {
 		if s.list {
 			var err error
 			if items, err = csv.NewReader(strings.NewReader(text)).Read(); err != nil {
-				return value{}, usagef("%s=%q: separate them by commas, and put one with commas of its own in double quotes: %w",
+				return value{}, usagef("%s=%q: separate the items by commas, and put an item that contains commas in double quotes: %w",
 					name, withoutSecrets(text, s.url), err)
 			}
 		}
@@ -251,9 +251,9 @@ func readConfig(path string, named bool) (map[string][]string, error) {
 func whereTOML(err error) string {
 	fault, ok := errors.AsType[toml.ParseError](err)
 	if !ok {
-		return "it is no TOML"
+		return "it is not TOML"
 	}
-	return fmt.Sprintf("line %d, last key %q: use KEY = \"TEXT\", each key once", fault.Position.Line, fault.LastKey)
+	return fmt.Sprintf("line %d, last key %q: use KEY = \"VALUE\", each key once", fault.Position.Line, fault.LastKey)
 }
 
 // configItems converts a value of the config file to what a flag would have.

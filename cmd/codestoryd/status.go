@@ -50,8 +50,8 @@ database holds, and exits 3.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&watching, "watch", false, "print it again every second, until interrupted")
-	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what is not uploaded, and why")
+	cmd.Flags().BoolVar(&watching, "watch", false, "print again every second until interrupted")
+	cmd.Flags().BoolVar(&ignored, "ignored", false, "list files that are not uploaded, and why")
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func repeat(ctx context.Context, f func() error) error {
 	}
 }
 
-// printStatus prints the daemon's status, or what the database holds and errNotRunning.
+// printStatus prints the daemon's status. If no daemon runs it prints what the database holds and returns errNotRunning.
 func (c config) printStatus(ctx context.Context, w io.Writer, asJSON bool) error {
 	status, err := c.status(ctx)
 	if err != nil && !errors.Is(err, errNotRunning) {
@@ -129,7 +129,7 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 	return s, err
 }
 
-// withDatabase lets fn look into the database while no daemon runs, if there is one.
+// withDatabase calls fn with the database, read only, if there is one. No daemon may run.
 func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	path := filepath.Join(c.dataDir, databaseFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +149,7 @@ func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	return fn(q)
 }
 
-// printIgnored lists what is not uploaded. With the daemon down it looks itself, by the settings of this command.
+// printIgnored lists files that are not uploaded. If the daemon is down it scans by the settings of this command.
 func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) error {
 	list, truncated, err := c.ignored(ctx)
 	if err != nil && !errors.Is(err, errNotRunning) {
@@ -167,7 +167,7 @@ func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) erro
 	return err
 }
 
-// maxIgnored bounds the list of what is not uploaded.
+// maxIgnored is the most files that the list of ignored ones has.
 const maxIgnored = 10_000
 
 func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncated bool, err error) {
@@ -269,7 +269,7 @@ func attempt(n int) string {
 	return fmt.Sprintf(", attempt %d", n)
 }
 
-// size is a number of bytes in binary units (IEC 80000-13).
+// size formats a number of bytes in binary units (IEC 80000-13).
 func size(n int64) string {
 	const units = "KMGTPE"
 	if n < 1024 {
