@@ -1,5 +1,7 @@
 package codestory
 
+import "encoding/json"
+
 // FileState is what a person is told about one file. The values are the contract's, as they stand in JSON.
 type FileState string
 
@@ -24,8 +26,16 @@ const (
 	StoryMissing StoryState = "missing" // neither here nor in the store
 )
 
-// RemoteState is how the store answers.
+// RemoteState is how the store answers; "", and null in JSON, if that is not known.
 type RemoteState string
+
+// MarshalJSON returns the state as a JSON string, or null.
+func (s RemoteState) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(string(s))
+}
 
 const (
 	RemoteOK          RemoteState = "ok"

@@ -48,13 +48,11 @@ func (d *Daemon) remoteStatus(v verdict) codestory.RemoteStatus {
 
 // OfflineStatus describes what the database holds, which is all there is to say while no daemon runs.
 func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) codestory.Status {
-	notRunning := "the daemon is not running"
 	s := codestory.Status{
 		Version: version,
 		Dir:     dir,
 		Remote: codestory.RemoteStatus{
 			Kind: info.Kind, Endpoint: text(info.Endpoint), Bucket: text(info.Bucket),
-			State: codestory.RemoteUnavailable, Message: &notRunning,
 		},
 		Queue: codestory.QueueStatus{
 			Queued: stats.Queued, Uploading: stats.Uploading, Retrying: stats.Retrying, Blocked: stats.Blocked,

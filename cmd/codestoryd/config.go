@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/codestory/codestoryd/daemon/watch"
-	"github.com/codestory/codestoryd/remote"
 )
 
 // config is the settings in force, checked.
@@ -27,13 +26,14 @@ type config struct {
 	remote      remoteName
 	logLevel    slog.Level
 	logJSON     bool
-	limiter     *remote.Limiter // nil where there is no limit
+	bandwidth   *bandwidth
 	concurrency int
 	settle      time.Duration
 	rules       watch.Rules
-	publicURL   *url.URL // nil where the listen address is it
+	publicURL   *url.URL // nil is the listen address
 	s3          s3Settings
 
+	values     values // as they were given
 	file       string // the config file
 	fileSecret bool   // it has a secret in it
 }
@@ -42,16 +42,6 @@ type config struct {
 type remoteName struct {
 	kind   string // local, s3 or rclone
 	rclone string // NAME:PATH
-}
-
-// s3Settings are the settings of an S3 store as they were given.
-type s3Settings struct {
-	bucket, endpoint, publicEndpoint, region string
-	accessKey, secretKey, sessionToken       string
-	profile, configFile, credentialsFile     string
-	caBundle                                 string
-	httpProxy, httpsProxy, noProxy           string
-	createBucket                             bool
 }
 
 // config resolves and checks every setting. Errors are of usage, and name the setting.
@@ -64,18 +54,13 @@ func (p *program) config() (config, error) {
 }
 
 func check(v values) (c config, err error) {
+	c.values = v
 	wrong := func(name string, err error) error {
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.name() == name })
 		return usagef("%s %q (from %s): %w", name, shown(settings[i], v[name]), v[name].source, err)
 	}
-	if c.dir, err = filepath.Abs(v.get("dir")); err != nil {
-		return c, wrong("dir", err)
-	}
-	if c.dataDir, err = filepath.Abs(v.get("data-dir")); err != nil {
-		return c, wrong("data-dir", err)
-	}
-	if below, err := filepath.Rel(c.dir, c.dataDir); err == nil && filepath.IsLocal(below) {
-		return c, wrong("data-dir", fmt.Errorf("it lies in the output directory, which is only read: choose another"))
+	if c.dir, c.dataDir, err = checkDirs(v, wrong); err != nil {
+		return c, err
 	}
 	if c.listen, err = checkListen(v, wrong); err != nil {
 		return c, err
@@ -95,7 +80,7 @@ func check(v values) (c config, err error) {
 	if c.logJSON, err = parseLogFormat(v.get("log-format")); err != nil {
 		return c, wrong("log-format", err)
 	}
-	if c.limiter, err = parseBandwidth(v.get("bwlimit")); err != nil {
+	if c.bandwidth, err = parseBandwidth(v.get("bwlimit")); err != nil {
 		return c, wrong("bwlimit", err)
 	}
 	if c.concurrency, err = parseConcurrency(v.get("concurrency")); err != nil {
@@ -117,23 +102,22 @@ func check(v values) (c config, err error) {
 			c.fileSecret = true
 		}
 	}
-	c.s3 = s3Settings{
-		bucket: v.get("S3_BUCKET"), endpoint: v.get("S3_ENDPOINT_URL"), publicEndpoint: v.get("S3_PUBLIC_ENDPOINT_URL"),
-		region: v.get("AWS_REGION"), accessKey: v.get("AWS_ACCESS_KEY_ID"), secretKey: v.get("AWS_SECRET_ACCESS_KEY"),
-		sessionToken: v.get("AWS_SESSION_TOKEN"), profile: v.get("AWS_PROFILE"),
-		configFile: v.get("AWS_CONFIG_FILE"), credentialsFile: v.get("AWS_SHARED_CREDENTIALS_FILE"),
-		caBundle:  v.get("AWS_CA_BUNDLE"),
-		httpProxy: v.get("HTTP_PROXY"), httpsProxy: v.get("HTTPS_PROXY"), noProxy: v.get("NO_PROXY"),
+	c.s3, err = checkS3(v, c.remote.kind, wrong)
+	return c, err
+}
+
+// checkDirs returns the output directory and the data directory, absolute.
+func checkDirs(v values, wrong func(name string, err error) error) (dir, dataDir string, err error) {
+	if dir, err = filepath.Abs(v.get("dir")); err != nil {
+		return "", "", wrong("dir", err)
 	}
-	if s := v.get("S3_CREATE_BUCKET"); s != "" {
-		if c.s3.createBucket, err = parseYes(s); err != nil {
-			return c, wrong("S3_CREATE_BUCKET", err)
-		}
+	if dataDir, err = filepath.Abs(v.get("data-dir")); err != nil {
+		return "", "", wrong("data-dir", err)
 	}
-	if c.remote.kind == "s3" && c.s3.bucket == "" {
-		return c, usagef("remote s3 needs a bucket: set S3_BUCKET")
+	if below, err := filepath.Rel(dir, dataDir); err == nil && filepath.IsLocal(below) {
+		return "", "", wrong("data-dir", fmt.Errorf("it lies in the output directory, which is only read: choose another"))
 	}
-	return c, nil
+	return dir, dataDir, nil
 }
 
 func parseRemote(s string) (remoteName, error) {
@@ -149,12 +133,12 @@ func parseRemote(s string) (remoteName, error) {
 	return remoteName{kind: s}, nil
 }
 
-func parseYes(s string) (bool, error) {
-	yes, err := strconv.ParseBool(s)
+func parseBool(s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
 	if err != nil {
 		return false, fmt.Errorf("use 1 or 0")
 	}
-	return yes, nil
+	return b, nil
 }
 
 func parseLogFormat(s string) (json bool, err error) {
@@ -167,7 +151,7 @@ func parseLogFormat(s string) (json bool, err error) {
 // maxConcurrency bounds the uploads at once. Each has a connection and a buffer.
 const maxConcurrency = 128
 
-// parseConcurrency returns 0 where it is left to the daemon.
+// parseConcurrency returns 0 if it is left to the daemon.
 func parseConcurrency(s string) (int, error) {
 	if s == "auto" {
 		return 0, nil

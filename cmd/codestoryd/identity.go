@@ -10,11 +10,11 @@ import (
 	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// jwtSettings are those of the service whose JWTs let its users in. The zero value has none.
+// jwtSettings describe the service whose JWTs are accepted. The zero value accepts none.
 type jwtSettings struct{ keys, issuer, audience string }
 
-// checkJWT checks the settings that belong together: without issuer and audience, tokens would count that the same keys
-// signed for others.
+// checkJWT checks that all or none of the settings are set: without issuer and audience, tokens that the same keys signed for
+// other services would be accepted.
 func checkJWT(v values) (jwtSettings, error) {
 	j := jwtSettings{keys: v.get("jwt-jwks"), issuer: v.get("jwt-issuer"), audience: v.get("jwt-audience")}
 	all := j.keys != "" && j.issuer != "" && j.audience != ""
@@ -24,7 +24,7 @@ func checkJWT(v values) (jwtSettings, error) {
 	return j, nil
 }
 
-// identity says who is asking: somebody whom the data directory's tokens know, or a user of the service that signs JWTs.
+// identity authenticates a request by the tokens of the data directory, or by a JWT.
 type identity struct {
 	*access.Access
 	jwt *jwt.Verifier // nil if there is no such service
@@ -43,7 +43,7 @@ func openIdentity(keys *access.Access, settings jwtSettings, problems *problem.S
 	return i, nil
 }
 
-// Identify finds the token, or the user of a JWT, who may play.
+// Identify returns the token, or for a JWT one of its user with scope play.
 func (i identity) Identify(ctx context.Context, secret string) (codestory.Token, bool) {
 	if token, ok := i.Access.Identify(ctx, secret); ok || i.jwt == nil || !jwt.Resembles(secret) {
 		return token, ok

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -18,15 +20,16 @@ import (
 	"github.com/codestory/codestoryd/internal/atomicfile"
 )
 
-// instance is what a running daemon writes about itself to the data directory. A daemon that is killed leaves the file.
+// instance is the content of daemon.json, which is in the data directory while a daemon runs, or after it was killed.
 type instance struct {
 	PID       int       `json:"pid"`
 	Address   string    `json:"address"`
 	StartedAt time.Time `json:"started_at"`
 	TLS       string    `json:"tls_sha256,omitempty"` // the fingerprint of its certificate; "" if it serves HTTP
+	Stopping  bool      `json:"stopping,omitempty"`   // it received a signal to end
 }
 
-// url reaches the daemon from this machine.
+// url is the URL of the daemon for clients on this machine.
 func (i instance) url() string {
 	scheme := "http"
 	if i.TLS != "" {
@@ -53,7 +56,7 @@ func writeInstance(dataDir string, i instance) error {
 	return err
 }
 
-// overwrite writes the file in place, on a disk that has no room for a second one.
+// overwrite writes the file in place, for a disk that has no room for a second file.
 func overwrite(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0o600)
 	if err != nil {
@@ -85,8 +88,17 @@ func (p *program) withDaemon(ctx context.Context, fn func(*client.Client) error)
 	return fn(daemon)
 }
 
-// daemon connects to the daemon of this data directory. The error wraps errNotRunning if nothing answers as that daemon.
+// daemon connects to the daemon of this data directory. The error wraps errNotRunning if nothing answers as that daemon,
+// and errStopping if it received a signal to end.
 func (c config) daemon(ctx context.Context) (*client.Client, error) {
+	if i, err := c.readInstance(); err == nil && i.Stopping {
+		return nil, stopping(i)
+	}
+	return c.anyDaemon(ctx)
+}
+
+// anyDaemon is daemon, also for one that is stopping.
+func (c config) anyDaemon(ctx context.Context) (*client.Client, error) {
 	i, err := c.readInstance()
 	if err != nil {
 		return nil, err
@@ -102,10 +114,35 @@ func (c config) daemon(ctx context.Context) (*client.Client, error) {
 	return nil, err
 }
 
+// errStopping: the daemon received a signal to end, and does not take commands any more.
+var errStopping = errors.New("stopping")
+
+func stopping(i instance) error {
+	return fmt.Errorf("%w: the daemon, process %d, ends within some seconds; start it again with: codestoryd run", errStopping, i.PID)
+}
+
+func (c config) notRunning() error {
+	return fmt.Errorf("%w in the data directory %s: start it with: codestoryd run", errNotRunning, c.dataDir)
+}
+
+// alive reports whether there is a process of that number.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = p.Release() }()
+	if runtime.GOOS == "windows" { // FindProcess has opened it
+		return true
+	}
+	err = p.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
+}
+
 func (c config) readInstance() (i instance, err error) {
 	b, err := atomicfile.Read(filepath.Join(c.dataDir, instanceFile), maxInstance)
 	if errors.Is(err, fs.ErrNotExist) {
-		return i, errNotRunning
+		return i, c.notRunning()
 	}
 	if err != nil {
 		return i, err
@@ -113,16 +150,16 @@ func (c config) readInstance() (i instance, err error) {
 	if err := json.Unmarshal(b, &i); err != nil {
 		return i, fmt.Errorf("%s does not parse: %w: restart the daemon", filepath.Join(c.dataDir, instanceFile), err)
 	}
-	if !alive(i.PID) { // killed; another program may have its port by now
-		return i, errNotRunning
+	if !alive(i.PID) { // killed; another program may have its port now
+		return i, c.notRunning()
 	}
 	return i, nil
 }
 
-// healthTimeout is how long a daemon that runs may take to say so.
+// healthTimeout is how long a running daemon may take to answer.
 const healthTimeout = 10 * time.Second
 
-// connect sends the owner's token to nothing that has not proved to be the daemon.
+// connect returns a client of the daemon. It sends the owner's token only after the server proved that it is the daemon.
 func (c config) connect(ctx context.Context, i instance) (*client.Client, error) {
 	token, err := access.OwnerToken(c.dataDir)
 	if err != nil {
@@ -139,7 +176,7 @@ func (c config) connect(ctx context.Context, i instance) (*client.Client, error)
 	}
 	if err != nil || !hmac.Equal([]byte(proof), []byte(access.Proof(token, challenge))) {
 		daemon.Close()
-		return nil, errNotRunning // somebody else has the port
+		return nil, c.notRunning() // another program has the port
 	}
 	return daemon, nil
 }

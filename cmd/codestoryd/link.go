@@ -11,11 +11,11 @@ import (
 	"github.com/codestory/codestoryd/api/client"
 )
 
-const linkHelp = `Print a link that plays a story, for whoever holds it until it expires.
+const linkHelp = `Print a link that plays a story for anybody who has it, until it expires.
 
-With --feed it is the URL of the story as a podcast, and with --library that of all stories of a user: these hold a KEY
-and do not expire. --rotate replaces that KEY, so that every URL with the old one ends at once, and prints the new
-player URL, or with --feed or --library the new feed's.`
+--feed prints the URL of the story as a podcast, --library that of all stories of a user: these hold a KEY and do not
+expire. --rotate replaces the KEY, so that URLs with the old one stop working at once, and prints the new player URL, or
+with --feed or --library the new feed URL.`
 
 // linkFlags are the flags of link.
 type linkFlags struct {
@@ -45,21 +45,21 @@ func (p *program) linkCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.chapter, "chapter", 0, "the chapter, from 1; the whole story unless given")
+	flags.IntVar(&f.chapter, "chapter", 0, "the chapter, from 1; the whole story if not given")
 	f.expires = duration(time.Hour)
-	flags.Var(&f.expires, "expires", "how long the link is good for, such as 90m, 12h or 2d; at most 7d")
+	flags.Var(&f.expires, "expires", "how long the link works, such as 90m, 12h or 2d; at most 7d")
 	flags.BoolVar(&f.feed, "feed", false, "the story as a podcast; does not expire")
 	flags.BoolVar(&f.library, "library", false, "all stories of a user as a podcast; does not expire")
-	flags.StringVar(&f.user, "user", "", "with --library: whose; the daemon's own user unless given")
-	flags.BoolVar(&f.rotate, "rotate", false, "replace the KEY: URLs with the old one end at once")
-	flags.BoolVar(&f.asJSON, "json", false, "print all there is to know of the link")
+	flags.StringVar(&f.user, "user", "", "with --library: the user; the daemon's own user if not given")
+	flags.BoolVar(&f.rotate, "rotate", false, "replace the KEY: URLs with the old one stop working at once")
+	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // maxExpires is the longest that S3 signs a link for.
 const maxExpires = duration(7 * 24 * time.Hour)
 
-// check says what is wrong with the command line.
+// check checks the command line.
 func (f linkFlags) check(cmd *cobra.Command, args []string) error {
 	given := cmd.Flags().Changed
 	switch {
@@ -84,7 +84,7 @@ func (f linkFlags) check(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// print prints the URL, or the whole answer where JSON is asked for.
+// print prints the URL, or the whole answer with --json.
 func (f linkFlags) print(cmd *cobra.Command, url string, answer any) error {
 	if f.asJSON {
 		return printJSON(cmd.OutOrStdout(), answer)

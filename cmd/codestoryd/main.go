@@ -1,7 +1,6 @@
-// Command codestoryd makes the files of an audio generator durable in an object store, and plays them meanwhile.
+// Command codestoryd uploads the files of an audio generator to an object store, and plays them in the meantime.
 //
-// This package is the command tree, the configuration and the wiring. What the daemon does is in the packages beside
-// it.
+// This package has the commands, the configuration and the wiring. Other packages do the daemon's work.
 package main
 
 import (
@@ -34,14 +33,14 @@ func main() {
 }
 
 const (
-	// patience is how long after the first signal the second one is taken for given.
-	patience = 12 * time.Second
-	// lastWord is how long after that the program has to end by itself.
-	lastWord = 2 * time.Second
+	// softLimit is how long after the first signal the program acts as if a second one had come.
+	softLimit = 12 * time.Second
+	// hardLimit is how long after that the program exits, whatever it does.
+	hardLimit = 2 * time.Second
 )
 
-// signals returns a context that ends with the first SIGINT or SIGTERM, and one that ends with the second. Where not
-// even that ends the program, as when a disk does not answer, it exits: nothing is lost.
+// signals returns a context that ends with the first SIGINT or SIGTERM, and one that ends with the second. If the program
+// still runs then, for example because a disk does not answer, it exits: nothing is lost.
 func signals(parent context.Context) (soft, hard context.Context, release func()) {
 	hard, cut := context.WithCancel(parent)
 	soft, stop := context.WithCancel(hard)
@@ -57,13 +56,13 @@ func signals(parent context.Context) (soft, hard context.Context, release func()
 		stop()
 		select {
 		case <-received:
-		case <-time.After(patience):
+		case <-time.After(softLimit):
 		case <-done:
 			return
 		}
 		cut()
 		select {
-		case <-time.After(lastWord):
+		case <-time.After(hardLimit):
 			os.Exit(exitDone)
 		case <-done:
 		}
@@ -75,7 +74,7 @@ func signals(parent context.Context) (soft, hard context.Context, release func()
 	}
 }
 
-// run runs one command line and returns its exit code. What went wrong is one line on stderr.
+// run runs one command line and returns its exit code. An error is printed as one line on stderr.
 func (p *program) run(args []string) int {
 	root := p.command()
 	root.SetArgs(args)
@@ -99,8 +98,8 @@ func (p *program) run(args []string) int {
 	}
 }
 
-// errNotRunning: a command needs the daemon.
-var errNotRunning = errors.New("the daemon is not running; start it with: codestoryd run")
+// errNotRunning: a command needs the daemon, and none runs.
+var errNotRunning = errors.New("the daemon is not running")
 
 // usageError is a wrong command line or configuration.
 type usageError struct{ err error }

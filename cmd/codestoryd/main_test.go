@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,6 +39,9 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"lineend": func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv(args[0], "hush\n") },
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
@@ -109,7 +113,10 @@ func (m *machine) start() {
 func (m *machine) launch() *running {
 	m.t.Helper()
 	r := &running{said: make(chan string, 1), exit: make(chan error, 1), log: &syncBuffer{}}
-	args := append([]string{"run", "--dir", m.dir, "--data-dir", m.dataDir, "--listen", "127.0.0.1:0"}, m.args...)
+	args := append([]string{"run", "--dir", m.dir, "--data-dir", m.dataDir}, m.args...)
+	if !slices.Contains(m.args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
 	r.cmd = exec.Command(os.Args[0], args...)
 	r.cmd.Env = append([]string{asDaemon + "=1", "HOME=" + m.dataDir, "PATH=" + os.Getenv("PATH")}, m.env...)
 	r.cmd.Stderr = r.log

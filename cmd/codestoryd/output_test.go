@@ -39,7 +39,7 @@ func TestControlCharactersAreEscaped(t *testing.T) {
 		t.Errorf("C1 characters are not escaped: %s", &out)
 	}
 	out.Reset()
-	if err := writeStatus(&out, status); err != nil {
+	if err := writeStatus(&out, status, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeQueue(&out, page); err != nil {
@@ -55,5 +55,19 @@ func wantNoControls(t *testing.T, what, text string) {
 	t.Helper()
 	if i := strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }); i >= 0 {
 		t.Errorf("%s holds the control character %q: %q", what, text[i:i+2], text)
+	}
+}
+
+// What a problem is about stands below it, a line for each, without what a terminal would take for a command.
+func TestStatusListsDetails(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	err := writeStatus(&b, codestory.Status{Dir: "/out", Problems: []codestory.Problem{
+		{Code: "audio_faults", Message: "players trip", Since: time.Now(), Details: []string{"a.mp3: cut", "\x1b[2Jb.mp3: cut", "and 3 more"}},
+		{Code: "other", Message: "another", Since: time.Now()},
+	}}, time.Time{})
+	const want = "problem    players trip\n             a.mp3: cut\n             \"\\x1b[2Jb.mp3: cut\"\n             and 3 more\nproblem    another\n"
+	if err != nil || !strings.HasSuffix(b.String(), want) {
+		t.Errorf("%v:\n%s\nwant at its end\n%s", err, b.String(), want)
 	}
 }

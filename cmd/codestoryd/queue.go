@@ -26,7 +26,7 @@ func (p *program) queueCommand() *cobra.Command {
 			return usagef("use queue ls, retry, drop, pause or resume")
 		},
 	}
-	retry := p.queueAction("retry [PATH…]", "Try files at once: those named, or every one that waits for another attempt or a person",
+	retry := p.queueAction("retry [PATH…]", "Retry files now: those named, or all that are retrying or blocked",
 		func(ctx context.Context, w io.Writer, daemon *client.Client, paths []string) error {
 			if len(paths) == 0 {
 				paths = []string{""} // all
@@ -42,7 +42,7 @@ func (p *program) queueCommand() *cobra.Command {
 			_, err := fmt.Fprintf(w, "%d retried\n", total)
 			return err
 		})
-	drop := p.queueAction("drop PATH…", "Take files out of the queue, until they change",
+	drop := p.queueAction("drop PATH…", "Remove files from the queue until they change",
 		func(ctx context.Context, _ io.Writer, daemon *client.Client, paths []string) error {
 			for _, path := range paths {
 				if err := daemon.Drop(ctx, path); err != nil {
@@ -52,12 +52,12 @@ func (p *program) queueCommand() *cobra.Command {
 			return nil
 		})
 	drop.Args = cobra.MinimumNArgs(1)
-	pause := p.queueAction("pause", "Begin no uploads until resume, restarts of the daemon included",
+	pause := p.queueAction("pause", "Stop uploads until resume, also over restarts",
 		func(ctx context.Context, _ io.Writer, daemon *client.Client, _ []string) error {
 			return daemon.Pause(ctx, true)
 		})
 	pause.Args = cobra.NoArgs
-	resume := p.queueAction("resume", "Begin uploads again",
+	resume := p.queueAction("resume", "Start uploads again",
 		func(ctx context.Context, _ io.Writer, daemon *client.Client, _ []string) error {
 			return daemon.Pause(ctx, false)
 		})
@@ -87,9 +87,9 @@ func (p *program) queueListCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "ls",
-		Short: "List what waits, and why: first what is uploaded now or next",
-		Long: `List what waits, and why: first what is uploaded now or next, then what waits for another attempt, then what
-needs a person. With the daemon down it lists what the database holds, and exits 3.`,
+		Short: "List queued files in upload order, with the reason each one is waiting",
+		Long: `List queued files in upload order, then those that wait for another attempt, then blocked ones, with the reason each
+one is waiting. With the daemon down it lists what the database holds, and exits 3.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch codestory.FileState(state) {
@@ -116,7 +116,7 @@ needs a person. With the daemon down it lists what the database holds, and exits
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only those queued, uploading, retrying or blocked")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "where the page before ended")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "next_cursor of the page before")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -124,7 +124,7 @@ needs a person. With the daemon down it lists what the database holds, and exits
 // maxItems is the most that the daemon lists at once.
 const maxItems = 1000
 
-// queue lists what waits: as the daemon says, or what the database holds and errNotRunning.
+// queue lists queued files: the daemon's answer, or what the database holds and errNotRunning.
 func (c config) queue(ctx context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error) {
 	running, err := c.daemon(ctx)
 	if err == nil {

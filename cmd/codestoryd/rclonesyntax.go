@@ -5,29 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/filter"
-
-	"github.com/codestory/codestoryd/remote"
 )
 
-// parseBandwidth reads a limit in rclone's syntax (https://rclone.org/docs/#bwlimit-bwtimetable); nil is none. Of a
-// pair such as 10M:1M, the first is the limit of uploads.
-func parseBandwidth(s string) (*remote.Limiter, error) {
+// bandwidth is a limit in rclone's syntax (https://rclone.org/docs/#bwlimit-bwtimetable). It may be replaced while it is in
+// use. Of a pair such as 10M:1M, the first is the limit of uploads.
+type bandwidth struct {
+	table atomic.Pointer[fs.BwTimetable]
+}
+
+func parseBandwidth(s string) (*bandwidth, error) {
 	var timetable fs.BwTimetable
 	if err := timetable.Set(s); err != nil {
 		return nil, fmt.Errorf("%w: use rclone's syntax, such as 1M, off, or \"08:00,512k 19:00,off\"", err)
 	}
-	if len(timetable) == 1 && timetable[0].Bandwidth.Tx < 0 {
-		return nil, nil
-	}
-	return remote.NewLimiter(func(now time.Time) int64 { return int64(timetable.LimitAt(now).Bandwidth.Tx) }), nil
+	b := &bandwidth{}
+	b.table.Store(&timetable)
+	return b, nil
 }
 
-// parseExcludes reads patterns in rclone's filter syntax (https://rclone.org/filtering/). The function names the first
-// pattern that leaves a path out; it is nil where there are no patterns.
+// at is the limit in bytes per second; 0 or less is none.
+func (b *bandwidth) at(now time.Time) int64 { return int64(b.table.Load().LimitAt(now).Bandwidth.Tx) }
+
+// parseExcludes reads patterns in rclone's filter syntax (https://rclone.org/filtering/). The function returns the first
+// pattern that excludes a path; it is nil if there are no patterns.
 func parseExcludes(patterns []string) (func(path string, isDir bool) (pattern string, excluded bool), error) {
 	if len(patterns) == 0 {
 		return nil, nil
@@ -52,7 +57,7 @@ func parseExcludes(patterns []string) (func(path string, isDir bool) (pattern st
 }
 
 // duration is a flag in rclone's syntax of durations (https://rclone.org/docs/#time-options): Go's, with d for days and w
-// for weeks besides. What is not a length of time, such as a date or "off", is none here.
+// for weeks besides. Dates and "off", which rclone takes too, are errors.
 type duration time.Duration
 
 func (d *duration) Set(s string) error {
@@ -64,7 +69,7 @@ func (d *duration) Set(s string) error {
 	return err
 }
 
-// isLength keeps out what rclone takes besides, for which "1M" is a month and "5" are seconds.
+// isLength refuses what else rclone accepts: "1M" as a month, "5" as seconds.
 var isLength = regexp.MustCompile(`^([0-9]*\.?[0-9]+(ms|s|m|h|d|w))+$`)
 
 func (d *duration) String() string { return time.Duration(*d).String() }

@@ -23,10 +23,11 @@ func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon, in the foreground",
-		Long: `Run the daemon in the foreground: watch the output directory, upload what is finished, serve links.
+		Long: `Run the daemon in the foreground: watch the output directory, upload finished files, serve links.
 
-Once it serves it prints one line on stdout, "codestoryd ready URL". SIGINT or SIGTERM lets the uploads under way
-finish for some seconds and exits 0; a second one exits at once. Nothing is lost either way.`,
+When it is ready it prints one line on stdout, "codestoryd ready URL". On SIGINT or SIGTERM it gives uploads under way
+some seconds to finish and exits 0; a second signal ends it at once. Nothing is lost either way. On SIGHUP it reads the
+config file again: log level and bandwidth limit take effect, other changes need a restart.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.config()
@@ -38,10 +39,14 @@ finish for some seconds and exits 0; a second one exits at once. Nothing is lost
 	}
 }
 
-// runDaemon opens what the daemon needs, runs it, and closes in the other order.
+// runDaemon opens what the daemon needs, runs it, and closes in reverse order.
 func (p *program) runDaemon(c config) (err error) {
-	log := p.logger(c)
+	level := new(slog.LevelVar)
+	level.Set(c.logLevel)
+	log := p.logger(c, level)
 	takeStandardLog(log)
+	reload, release := p.newReloader(c, level, log)
+	defer release()
 	problems := problem.NewSet(log)
 	tree, err := openOutput(c.dir)
 	if err != nil {
@@ -59,6 +64,7 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	defer closing(&err, s.close)
+	defer closing(&err, func() error { return removeInstance(c.dataDir) }) // until then the commands know who has the lock
 	if s.store, err = c.openStore(p.hard, log); err != nil {
 		return err
 	}
@@ -76,37 +82,44 @@ func (p *program) runDaemon(c config) (err error) {
 	if s.identity, err = openIdentity(keys, c.jwt, problems, log); err != nil {
 		return err
 	}
-	if s.door, err = p.openDoor(c, problems, log); err != nil {
+	if s.listener, err = p.openListener(c, problems, log); err != nil {
 		return err
 	}
-	defer func() { _ = s.door.Close() }() // once it serves, serving closes it
+	defer func() { _ = s.listener.Close() }() // once it serves, serving closes it
 	c.checkConfigFile(problems)
-	s.door.started = s.started
-	if err := s.door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
+	s.listener.started = s.started
+	if err := s.listener.writeInstance(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
-	defer closing(&err, func() error { return removeInstance(c.dataDir) })
 
-	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.door.local) }
+	return p.serve(s, reload)
+}
+
+// serve runs all services until the first signal.
+func (p *program) serve(s *sessions, reload *reloader) error {
+	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.listener.local) }
+	// The API is served until all else has ended: local files play, and status answers, while uploads finish.
+	drained, end := context.WithCancel(p.hard)
+	defer end()
 	return daemon.Serve(p.soft, p.hard,
-		s.run,
-		func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
-		func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
-		func(soft, _ context.Context) error { return s.door.run(soft) },
-		s.door.serve(api.NewServer(s.handler), ready),
+		func(soft, hard context.Context) error {
+			defer end()
+			return daemon.Serve(soft, hard,
+				s.run,
+				func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
+				func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
+				func(soft, _ context.Context) error { return s.listener.run(soft) },
+				func(soft, _ context.Context) error { return reload.run(soft, s.readAgain) },
+			)
+		},
+		func(soft, hard context.Context) error {
+			return s.listener.serve(soft, drained, hard, api.NewServer(s.handler), ready)
+		},
 	)
 }
 
 // linkMemory is how long a link may be given to others who ask for the same: much less than a person notices.
 const linkMemory = 50 * time.Millisecond
-
-func (p *program) logger(c config) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(jsonWriter{p.stderr}, opts))
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, opts))
-}
 
 func openOutput(dir string) (*watch.Tree, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -126,7 +139,7 @@ func makeDataDir(dir string) error {
 	return nil
 }
 
-// closing calls f, and makes its error that of the caller, who has none.
+// closing calls f, and makes its error the caller's, if that has none.
 func closing(err *error, f func() error) {
 	if e := f(); e != nil && *err == nil {
 		*err = e

@@ -28,7 +28,7 @@ type sessions struct {
 	tree     *watch.Tree
 	store    remote.Store
 	identity identity
-	door     *door
+	listener *httpListener
 	problems *problem.Set
 	log      *slog.Logger
 	started  time.Time
@@ -117,13 +117,13 @@ func (s *sessions) session(soft, hard context.Context) error {
 	d := daemon.New(s.tree, q, s.store, daemon.Options{
 		Concurrency: s.c.concurrency,
 		Watch:       watch.Options{Rules: s.c.rules, Settle: s.c.settle},
-		Logger:      s.log, Version: version(), Address: s.door.address(), Started: s.started, Spool: s.c.dataDir,
+		Logger:      s.log, Version: version(), Address: s.listener.address(), Started: s.started, Spool: s.c.dataDir,
 		Problems: s.problems,
 	})
 	s.handler.set(&served{queue: q, Handler: api.New(
 		api.Services{Library: d, Access: s.identity, Queue: d, Editor: d, Monitor: d, Events: d},
 		api.Options{
-			PublicURL: s.door.public, AllowedHosts: s.c.listen.allowedHosts(), AllowOrigins: s.c.origins, LinkMemory: linkMemory,
+			PublicURL: s.listener.public, AllowedHosts: s.c.listen.allowedHosts(), AllowOrigins: s.c.origins, LinkMemory: linkMemory,
 			Logger: s.log.With("component", "api"), Version: version(), Stopping: soft.Done(),
 		},
 	)})

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,8 +50,8 @@ database holds, and exits 3.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&watching, "watch", false, "print it again every second, until interrupted")
-	cmd.Flags().BoolVar(&ignored, "ignored", false, "list what is not uploaded, and why")
+	cmd.Flags().BoolVar(&watching, "watch", false, "print again every second until interrupted")
+	cmd.Flags().BoolVar(&ignored, "ignored", false, "list files that are not uploaded, and why")
 	return cmd
 }
 
@@ -71,7 +74,7 @@ func repeat(ctx context.Context, f func() error) error {
 	}
 }
 
-// printStatus prints the daemon's status, or what the database holds and errNotRunning.
+// printStatus prints the daemon's status. If no daemon runs it prints what the database holds and returns errNotRunning.
 func (c config) printStatus(ctx context.Context, w io.Writer, asJSON bool) error {
 	status, err := c.status(ctx)
 	if err != nil && !errors.Is(err, errNotRunning) {
@@ -80,11 +83,15 @@ func (c config) printStatus(ctx context.Context, w io.Writer, asJSON bool) error
 	if asJSON {
 		return errors.Join(printJSON(w, status), err)
 	}
-	return errors.Join(writeStatus(w, status), err)
+	var known time.Time
+	if info, statErr := os.Stat(filepath.Join(c.dataDir, databaseFile)); !status.Running && statErr == nil {
+		known = info.ModTime()
+	}
+	return errors.Join(writeStatus(w, status, known), err)
 }
 
 func (c config) status(ctx context.Context) (codestory.Status, error) {
-	running, err := c.daemon(ctx)
+	running, err := c.anyDaemon(ctx)
 	if err == nil {
 		defer running.Close()
 		return running.Status(ctx)
@@ -108,15 +115,21 @@ func (c config) status(ctx context.Context) (codestory.Status, error) {
 		stats, err = q.Stats()
 		return err
 	})
+	s := daemon.OfflineStatus(stats, info, c.dir, version())
+	s.Problems = problems
+	if i, readErr := c.readInstance(); errors.Is(offline, errStopping) && readErr == nil {
+		s.Running, s.PID, s.StartedAt, s.Address = true, &i.PID, &i.StartedAt, &i.Address
+		s.Problems = []codestory.Problem{{Code: stoppingCode, Severity: codestory.SeverityWarn, Since: time.Now().Round(0), Details: []string{},
+			Message: "the daemon is stopping and answers no more: what its queue holds is not known at the moment"}}
+		return s, nil
+	}
 	if offline != nil {
 		return codestory.Status{}, offline
 	}
-	s := daemon.OfflineStatus(stats, info, c.dir, version())
-	s.Problems = problems
 	return s, err
 }
 
-// withDatabase lets fn look into the database while no daemon runs, if there is one.
+// withDatabase calls fn with the database, read only, if there is one. No daemon may run.
 func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	path := filepath.Join(c.dataDir, databaseFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -126,6 +139,9 @@ func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	if errors.Is(err, queue.ErrEmpty) {
 		return nil
 	}
+	if i, readErr := c.readInstance(); errors.Is(err, queue.ErrLocked) && readErr == nil {
+		return stopping(i) // it has closed its port, and not yet the database
+	}
 	if err != nil {
 		return err
 	}
@@ -133,7 +149,7 @@ func (c config) withDatabase(fn func(*queue.Queue) error) error {
 	return fn(q)
 }
 
-// printIgnored lists what is not uploaded. With the daemon down it looks itself, by the settings of this command.
+// printIgnored lists files that are not uploaded. If the daemon is down it scans by the settings of this command.
 func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) error {
 	list, truncated, err := c.ignored(ctx)
 	if err != nil && !errors.Is(err, errNotRunning) {
@@ -151,11 +167,11 @@ func (c config) printIgnored(ctx context.Context, w io.Writer, asJSON bool) erro
 	return err
 }
 
-// maxIgnored bounds the list of what is not uploaded.
+// maxIgnored is the most files that the list of ignored ones has.
 const maxIgnored = 10_000
 
 func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncated bool, err error) {
-	running, err := c.daemon(ctx)
+	running, err := c.anyDaemon(ctx)
 	if err == nil {
 		defer running.Close()
 		answer, err := running.Ignored(ctx)
@@ -178,4 +194,99 @@ func (c config) ignored(ctx context.Context) (list []codestory.Ignored, truncate
 	}
 	list = append(list, left...)
 	return list, len(list) == maxIgnored, err
+}
+
+// writeStatus prints the status for people. known is when the database changed last, if the daemon is not running; zero is
+// never.
+func writeStatus(w io.Writer, s codestory.Status, known time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
+	stops := slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == stoppingCode })
+	switch {
+	case s.Running:
+		word := "running"
+		if stops {
+			word = "stopping"
+		}
+		row("daemon", "%s at %s since %s (pid %d, %s)", word, deref(s.Address), deref(s.StartedAt).Local().Format(time.DateTime), deref(s.PID), s.Version)
+	case known.IsZero():
+		row("daemon", "not running")
+	default:
+		row("daemon", "not running; what follows was known at %s", known.Local().Format(time.DateTime))
+	}
+	row("directory", "%s", printable(s.Dir))
+	row("store", "%s", describeRemote(s.Remote))
+	if !stops || s.Watch != nil { // else the daemon did not answer
+		row("queue", "%s", describeQueue(s.Queue))
+		row("synced", "%d files, %s", s.Synced.Files, size(s.Synced.Bytes))
+	}
+	if s.Watch != nil {
+		row("watching", "%d directories by %s", s.Watch.Directories, s.Watch.Mode)
+	}
+	for _, u := range s.Uploads {
+		row("upload", "%s  %s of %s, %s/s%s", printable(u.Path), size(u.SentBytes), size(u.TotalBytes), size(u.BytesPerSecond), attempt(u.Attempt))
+	}
+	for _, p := range s.Problems {
+		row("problem", "%s", visible(p.Message))
+		for _, detail := range p.Details {
+			row("", "  %s", printable(detail))
+		}
+	}
+	return t.Flush()
+}
+
+func describeRemote(r codestory.RemoteStatus) string {
+	where := strings.Join(strings.Fields(r.Kind+" "+deref(r.Endpoint)+" "+deref(r.Bucket)), " ")
+	if r.Since == nil { // nobody has asked
+		return where
+	}
+	text := where + ": " + string(r.State)
+	if r.Message != nil {
+		text += ", " + visible(*r.Message)
+	}
+	return text
+}
+
+func describeQueue(q codestory.QueueStatus) string {
+	paused := ""
+	if q.Paused {
+		paused = "paused; "
+	}
+	if q.Queued+q.Uploading+q.Retrying+q.Blocked == 0 {
+		return paused + "empty"
+	}
+	text := paused + fmt.Sprintf("%d queued, %d uploading, %d retrying, %d blocked, %s", q.Queued, q.Uploading, q.Retrying, q.Blocked, size(q.Bytes))
+	if q.OldestSeconds > 0 {
+		text += fmt.Sprintf(", the oldest for %s", time.Duration(q.OldestSeconds)*time.Second)
+	}
+	return text
+}
+
+func attempt(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", attempt %d", n)
+}
+
+// size formats a number of bytes in binary units (IEC 80000-13).
+func size(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n)/1024, 0
+	for f >= 1024 && unit < len(units)-1 {
+		f /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[unit])
+}
+
+// deref is what p points to; the zero value for nil.
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }

@@ -48,7 +48,7 @@ func (p *program) tokenAddCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&user, "user", "", "whose stories it reads; the daemon's own user's unless given")
+	cmd.Flags().StringVar(&user, "user", "", "the user whose stories it reads; the daemon's own user if not given")
 	cmd.Flags().StringVar(&scope, "scope", string(codestory.ScopePlay), "play (read that user's stories) or manage (everything)")
 	return cmd
 }
@@ -90,8 +90,8 @@ func (p *program) tokenRemoveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm NAME",
 		Short: "End a token",
-		Long: `End a token. Whoever had it can still use the player URLs and feeds that they got with it: these hold a KEY, which is no
-token. --keys replaces the KEYs of the token's user, so that every such URL ends too, also those of the user's other devices.`,
+		Long: `End a token. Player URLs and feeds that were made with it keep working: they hold a KEY, not the token. --keys also
+replaces the KEYs of the token's user, so that these URLs stop working, also on the user's other devices.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withTokens(cmd.Context(), func(t tokens) error {
@@ -120,15 +120,15 @@ token. --keys replaces the KEYs of the token's user, so that every such URL ends
 	return cmd
 }
 
-// tokens are kept by the daemon where it runs, and else in its files.
+// tokens are the API tokens: the running daemon's, or those in its files.
 type tokens struct {
 	list   func(context.Context) ([]codestory.Token, error)
 	add    func(context.Context, api.TokenRequest) (secret string, err error)
 	remove func(ctx context.Context, name string, keys bool) error
 }
 
-// withTokens gives fn the tokens: the daemon's where it runs, else those in its files, with the database's lock held
-// so that no daemon starts meanwhile.
+// withTokens calls fn with the tokens: the daemon's if it runs, else those in its files. It holds the database's lock
+// meanwhile, so that no daemon starts.
 func (p *program) withTokens(ctx context.Context, fn func(tokens) error) (err error) {
 	c, err := p.config()
 	if err != nil {

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/codestory/codestoryd/remote"
 )
 
 func TestExcludes(t *testing.T) {
@@ -33,9 +38,12 @@ func TestExcludes(t *testing.T) {
 func TestBandwidth(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]int{"off": 64 << 10, "8k": 2 << 10, "8k:1M": 2 << 10, "00:00,8k": 2 << 10} {
-		limiter, err := parseBandwidth(s)
-		if err != nil || limiter.Chunk() != want {
-			t.Errorf("%q: chunks of %d, %v; want %d", s, limiter.Chunk(), err, want)
+		limit, err := parseBandwidth(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := remote.NewLimiter(limit.at).Chunk(); got != want {
+			t.Errorf("%q: chunks of %d, want %d", s, got, want)
 		}
 	}
 }
@@ -52,6 +60,25 @@ func TestDurations(t *testing.T) {
 		var got duration
 		if err := got.Set(text); (err != nil) != (want < 0) || err == nil && got != duration(want) {
 			t.Errorf("%q is %s, %v; want %s", text, &got, err, want)
+		}
+	}
+}
+
+// Every setting is in the table of docs/settings.md, by its flag and its variable.
+func TestDocsNameEverySetting(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "settings.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(b), "\n## Settings\n")
+	table, _, ended := strings.Cut(table, "\n## ")
+	if !found || !ended {
+		t.Fatal("docs/settings.md has no section of settings")
+	}
+	for _, s := range settings {
+		if s.flag != "" && !strings.Contains(table, "`--"+s.flag+"`") || !strings.Contains(table, "`"+s.env+"`") {
+			t.Errorf("docs/settings.md does not mention of --%s, %s", s.flag, s.env)
 		}
 	}
 }
