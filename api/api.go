@@ -25,10 +25,6 @@ type Options struct {
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
 
-	// LinkMemory is how long an answer with a link to a file on this machine may be given again to others who ask for
-	// the same; 0 is never. A change that did not come through this API is told of that much later.
-	LinkMemory time.Duration
-
 	// Stopping is closed when the program is about to stop: what would go on for ever ends then. nil is never.
 	Stopping <-chan struct{}
 }
@@ -59,7 +55,6 @@ type server struct {
 	rooms    *rooms
 	shared   sharedStories
 	making   chan struct{} // holds a token for each large answer that is being made
-	recent   recentLinks
 	unproved unproved
 
 	description func() json.RawMessage // of the API
@@ -74,7 +69,6 @@ func New(services Services, opts Options) http.Handler {
 		monitor: services.Monitor, events: services.Events, stopping: opts.Stopping,
 		log: opts.Logger, version: opts.Version,
 	}
-	s.recent.keep = opts.LinkMemory
 	s.guesses = newLimiters(guessEvery, guessBurst)
 	s.rooms = newRooms(connLimit(openFiles()))
 	s.making = make(chan struct{}, maxMaking)

@@ -17,8 +17,7 @@ const (
 // linkRequest is which link a client asks for.
 type linkRequest struct {
 	path     codestory.Path
-	owner    codestory.Owner // of the story
-	method   string          // that the link has to answer
+	method   string // that the link has to answer
 	lifetime time.Duration
 	download bool
 	proxy    bool // the bytes from the daemon instead of a link to them
@@ -53,25 +52,15 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	if err != nil {
 		return err
 	}
-	linkReq.owner = s.ownerOf(req)
-	body := s.recent.of(linkReq)
-	if body == nil {
-		link, here, err := s.link(r.Context(), linkReq)
-		if err != nil {
-			return err
-		}
-		linkReq.owner = s.ownerOf(req) // which may have been found with the file
-		link.PlayURL = new(s.playURL(path, linkReq.owner))
-		if req.chapter > 0 {
-			link.ChapterNumber = &req.chapter
-		}
-		body = encode(link)
-		if here {
-			s.recent.add(linkReq, body)
-		}
+	link, err := s.link(r.Context(), linkReq)
+	if err != nil {
+		return err
 	}
-	writeEncoded(w, http.StatusOK, "application/json", body)
-	return nil
+	link.PlayURL = new(s.playURL(path, s.ownerOf(req))) // the owner may have been found with the file
+	if req.chapter > 0 {
+		link.ChapterNumber = &req.chapter
+	}
+	return writeJSON(w, http.StatusOK, link)
 }
 
 // ownerOf is whose the story is: for a player the owner that it was let in for.
@@ -94,9 +83,9 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, req storyRequest
 		if linkReq.download {
 			w.Header().Set("Content-Disposition", s.attachment(r.Context(), linkReq.path))
 		}
-		return s.serveFile(w, r, linkReq.path, "private, no-store")
+		return serveFile(s.lib.Open, w, r, linkReq.path, "private, no-store")
 	}
-	link, _, err := s.link(r.Context(), linkReq)
+	link, err := s.link(r.Context(), linkReq)
 	if err != nil {
 		return err
 	}
@@ -112,16 +101,16 @@ func redirect(w http.ResponseWriter, url, cacheControl string) {
 }
 
 // link makes a link: of the store where the file is in there, else one that the daemon serves. A store that is in
-// trouble does not keep a file on this machine from being played. here is that it is one.
-func (s *server) link(ctx context.Context, req linkRequest) (link codestory.Link, here bool, err error) {
+// trouble does not keep a file on this machine from being played.
+func (s *server) link(ctx context.Context, req linkRequest) (codestory.Link, error) {
 	loc, err := s.lib.Locate(ctx, req.path)
 	if err != nil {
-		return codestory.Link{}, false, err
+		return codestory.Link{}, err
 	}
 	if !loc.Stored && !loc.Local {
-		return codestory.Link{}, false, codestory.ErrNotFound
+		return codestory.Link{}, codestory.ErrNotFound
 	}
-	link = codestory.Link{ContentType: req.path.ContentType(), Size: loc.Size}
+	link := codestory.Link{ContentType: req.path.ContentType(), Size: loc.Size}
 	if loc.ETag != "" {
 		link.ETag = &loc.ETag
 	}
@@ -130,11 +119,11 @@ func (s *server) link(ctx context.Context, req linkRequest) (link codestory.Link
 		if err == nil {
 			link.Source, link.URL, link.ExpiresAt = "remote", url, end.UTC()
 			link.ExpiresIn = secondsLeft(end, req.lifetime)
-			return link, loc.Local, nil
+			return link, nil
 		}
 		noLinks := errors.Is(err, codestory.ErrNoLinks)
 		if !noLinks && !loc.Local {
-			return codestory.Link{}, false, err
+			return codestory.Link{}, err
 		}
 		if !noLinks && !errors.Is(err, codestory.ErrUnavailable) && ctx.Err() == nil {
 			s.log.Warn("the store signed no link, serving the local file instead", "path", req.path, "err", err)
@@ -143,7 +132,7 @@ func (s *server) link(ctx context.Context, req linkRequest) (link codestory.Link
 	link.Source = "local"
 	link.URL, link.ExpiresAt = s.localURL(req.path, req.lifetime, req.download)
 	link.ExpiresIn = int64(req.lifetime / time.Second)
-	return link, loc.Local, nil
+	return link, nil
 }
 
 func (s *server) presign(ctx context.Context, req linkRequest) (url string, end time.Time, err error) {

@@ -23,7 +23,6 @@ func (s *server) deleteStory(w http.ResponseWriter, r *http.Request, p httproute
 	if err := s.editor.Delete(r.Context(), req.id, local); err != nil {
 		return err
 	}
-	s.recent.forget()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

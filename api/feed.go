@@ -174,15 +174,10 @@ func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Pod
 // with what is found out of its files, and no date of theirs tells when that was.
 func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	sum := sha256.Sum256(body)
-	h := w.Header()
-	h.Set("Cache-Control", "private, no-cache")
-	if !inert(contentType) {
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	}
 	return serveContent(w, r, &codestory.Content{
 		Body: made{bytes.NewReader(body)}, Size: int64(len(body)),
 		ETag: base64.RawURLEncoding.EncodeToString(sum[:16]),
-	}, contentType)
+	}, contentType, "private, no-cache")
 }
 
 // made is a body in memory.
@@ -208,7 +203,6 @@ func (s *server) rotatePlayKey(w http.ResponseWriter, r *http.Request, p httprou
 	if err := s.access.RotatePlayKey(req.id); err != nil {
 		return err
 	}
-	s.recent.forget()
 	return writeJSON(w, http.StatusOK, s.keyURLs(story))
 }
 

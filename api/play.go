@@ -43,7 +43,7 @@ func (s *server) play(w http.ResponseWriter, r *http.Request, p httprouter.Param
 		if link.download {
 			w.Header().Set("Content-Disposition", s.attachment(r.Context(), path))
 		}
-		return s.serveFile(w, r, path, "private, no-cache")
+		return serveFile(s.lib.Open, w, r, path, "private, no-cache")
 	})
 }
 
@@ -57,14 +57,14 @@ func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestor
 		if err != nil {
 			return err
 		}
-		return serveFrom(stamped, w, r, path, cacheControl)
+		return serveFile(stamped, w, r, path, cacheControl)
 	}
 	if proxy, err := flagParam(q, "proxy"); err != nil {
 		return err
 	} else if proxy {
-		return s.serveFile(w, r, path, cacheControl)
+		return serveFile(s.lib.Open, w, r, path, cacheControl)
 	}
-	err := serveFrom(s.lib.OpenHere, w, r, path, cacheControl)
+	err := serveFile(s.lib.OpenHere, w, r, path, cacheControl)
 	if !errors.Is(err, codestory.ErrNotFound) {
 		return err
 	}
@@ -82,5 +82,5 @@ func (s *server) playKeyed(w http.ResponseWriter, r *http.Request, path codestor
 			return err
 		}
 	}
-	return s.serveFile(w, r, path, cacheControl)
+	return serveFile(s.lib.Open, w, r, path, cacheControl)
 }

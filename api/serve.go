@@ -1,13 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -15,37 +16,26 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// opener finds the bytes of a file.
+// opener opens the bytes of a file.
 type opener func(context.Context, codestory.Path) (*codestory.Content, error)
 
-// serveFile answers with the bytes of the file, or the ranges of it that are asked for, wherever they are.
-func (s *server) serveFile(w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
-	return serveFrom(s.lib.Open, w, r, path, cacheControl)
-}
-
-// serveFrom is serveFile with the bytes that open finds. A file that is replaced before the answer has begun is served
-// as it is then. An error comes before anything was written.
-func serveFrom(open opener, w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
-	err := serveVersion(open, w, r, path, cacheControl)
+// serveFile answers with the bytes of the file that open finds, or the requested ranges of it. If the file is replaced
+// before the answer has begun, the new version is served; later the answer is cut off. An error means that nothing was
+// written.
+func serveFile(open opener, w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
+	serve := func() error {
+		content, err := open(r.Context(), path)
+		if err != nil {
+			return err
+		}
+		defer content.Close()
+		return serveContent(w, r, content, path.ContentType(), cacheControl)
+	}
+	err := serve()
 	if errors.Is(err, codestory.ErrChanged) {
-		err = serveVersion(open, w, r, path, cacheControl)
+		err = serve()
 	}
 	return err
-}
-
-func serveVersion(open opener, w http.ResponseWriter, r *http.Request, path codestory.Path, cacheControl string) error {
-	content, err := open(r.Context(), path)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	contentType := path.ContentType()
-	h := w.Header()
-	h.Set("Cache-Control", cacheControl)
-	if !inert(contentType) {
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	}
-	return serveContent(w, r, content, contentType)
 }
 
 // inert reports whether a browser that shows something of this type runs no script in it.
@@ -61,152 +51,173 @@ func inert(contentType string) bool {
 	}
 }
 
-// serveContent answers a GET or HEAD for one version of a file as RFC 9110 says. http.ServeContent would do, but that it
-// does not say how much of a range it will read, which a store has to be told, and has its own idea of some headers.
-func serveContent(w http.ResponseWriter, r *http.Request, content *codestory.Content, contentType string) error {
+// serveContent answers a GET or HEAD with one version of a file. http.ServeContent does the work; this adds that an
+// error before the first byte is still a Problem, and that an invalid Range is ignored, as players expect. The Body of
+// a HEAD may be nil.
+func serveContent(w http.ResponseWriter, r *http.Request, content *codestory.Content, contentType, cacheControl string) error {
 	h := w.Header()
-	version := representation{modified: content.Modified}
-	if content.ETag != "" {
-		version.etag = `"` + content.ETag + `"`
-		h.Set("ETag", version.etag)
-	}
-	if !content.Modified.IsZero() {
-		h.Set("Last-Modified", content.Modified.UTC().Format(http.TimeFormat))
-	}
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", cacheControl)
 	h.Set("Accept-Ranges", "bytes")
-	switch version.conditions(r.Header) {
-	case notModified:
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	case failed:
+	if !inert(contentType) {
+		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	}
+	if content.ETag != "" {
+		h.Set("ETag", `"`+content.ETag+`"`)
+	}
+	body := &seeker{body: content.Body, size: content.Size}
+	answer := &lateWriter{ResponseWriter: w}
+	http.ServeContent(answer, withRange(r, content), "", content.Modified, body)
+	err := cmp.Or(body.close(), answer.err)
+	switch {
+	case answer.status == http.StatusPreconditionFailed:
 		return newProblem(http.StatusPreconditionFailed, "precondition_failed",
 			"the file is not the version that the request asks for")
+	case answer.status == http.StatusRequestedRangeNotSatisfiable && h.Get("Content-Range") == "":
+		return serveContent(w, withoutRange(r), content, contentType, cacheControl)
+	case answer.status == http.StatusRequestedRangeNotSatisfiable:
+		return newProblem(http.StatusRequestedRangeNotSatisfiable, "range_not_satisfiable",
+			"the file has no bytes in this range")
 	}
-	var ranges []byteRange
-	// The RFC knows ranges of a GET only.
-	if header := r.Header.Values("Range"); len(header) == 1 && r.Method == http.MethodGet &&
-		version.ranged(r.Header, time.Now()) {
-		var unsatisfiable bool
-		if ranges, unsatisfiable = parseRange(header[0], content.Size); unsatisfiable {
-			h.Set("Content-Range", fmt.Sprintf("bytes */%d", content.Size))
-			return newProblem(http.StatusRequestedRangeNotSatisfiable, "range_not_satisfiable",
-				"the file has no bytes in this range")
-		}
-	}
-	return serveParts(w, r, content, plan(h, ranges, content.Size, contentType))
-}
-
-// part is a piece of an answer: text, and after it a range of the file.
-type part struct {
-	text string
-	byteRange
-}
-
-// layout is an answer that is about to be written.
-type layout struct {
-	status int
-	parts  []part
-}
-
-// plan lays the answer out, and says in its header what it will be.
-func plan(h http.Header, ranges []byteRange, size int64, contentType string) layout {
-	h.Set("Content-Type", contentType)
-	switch len(ranges) {
-	case 0:
-		h.Set("Content-Length", strconv.FormatInt(size, 10))
-		return layout{http.StatusOK, []part{{byteRange: byteRange{0, size}}}}
-	case 1:
-		h.Set("Content-Length", strconv.FormatInt(ranges[0].length, 10))
-		h.Set("Content-Range", ranges[0].header(size))
-		return layout{http.StatusPartialContent, []part{{byteRange: ranges[0]}}}
-	}
-	boundary := rand.Text()
-	l := layout{status: http.StatusPartialContent}
-	length := int64(0)
-	add := func(p part) {
-		l.parts = append(l.parts, p)
-		length += int64(len(p.text)) + p.length
-	}
-	for _, r := range ranges {
-		add(part{fmt.Sprintf("\r\n--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n", boundary, contentType,
-			r.header(size)), r})
-	}
-	add(part{text: "\r\n--" + boundary + "--\r\n"})
-	h.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
-	h.Set("Content-Length", strconv.FormatInt(length, 10))
-	return l
-}
-
-// header is the Content-Range of the range.
-func (r byteRange) header(size int64) string {
-	return fmt.Sprintf("bytes %d-%d/%d", r.offset, r.offset+r.length-1, size)
-}
-
-// serveParts writes the answer. An error comes before anything was written; after that an answer that cannot go on is
-// cut off, so that nobody takes it for a whole one.
-func serveParts(w http.ResponseWriter, r *http.Request, content *codestory.Content, l layout) error {
-	if r.Method == http.MethodHead {
-		w.WriteHeader(l.status)
+	switch {
+	case err == nil:
+		answer.begin()
 		return nil
+	case answer.began:
+		panic(http.ErrAbortHandler) // nobody may take this for the whole answer
+	default:
+		h.Del("Content-Range")
+		return err
 	}
-	answer := &lateWriter{ResponseWriter: w, status: l.status}
-	for _, p := range l.parts {
-		if err := writePart(answer, p, content); err != nil && answer.began {
-			panic(http.ErrAbortHandler)
-		} else if err != nil {
-			return err
+}
+
+// maxRanges is the number of ranges above which a request is answered with the whole file.
+const maxRanges = 32
+
+// emptySuffix is a range of the last 0 bytes. It cannot be satisfied, but net/http answers it with 206.
+var emptySuffix = regexp.MustCompile(`([=,\s])-0+\s*(,|$)`)
+
+// withRange is the request with the Range that counts, or none: ranges are for one GET header and for files that are
+// not empty. A date in If-Range proves nothing if the file may have changed again within its second.
+func withRange(r *http.Request, content *codestory.Content) *http.Request {
+	ranges := r.Header.Values("Range")
+	if len(ranges) == 0 {
+		return r
+	}
+	since := r.Header.Get("If-Range")
+	vague := since != "" && !strings.HasSuffix(since, `"`) && time.Since(content.Modified) <= time.Second
+	if len(ranges) > 1 || r.Method != http.MethodGet || content.Size == 0 || vague || strings.Count(ranges[0], ",") >= maxRanges {
+		return withoutRange(r)
+	}
+	if emptySuffix.MatchString(ranges[0]) {
+		r = withoutRange(r)
+		r.Header.Set("Range", emptySuffix.ReplaceAllString(ranges[0], fmt.Sprintf("${1}%d-$2", content.Size)))
+	}
+	return r
+}
+
+func withoutRange(r *http.Request) *http.Request {
+	r = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	r.Header.Del("Range")
+	return r
+}
+
+// seeker is a Body as http.ServeContent reads it. It opens a range at the first read behind a Seek, so that what is not
+// sent is not opened.
+type seeker struct {
+	size int64
+
+	mu     sync.Mutex     // guards what follows: a goroutine of ServeContent reads several ranges, and may outlive it
+	body   codestory.Body // nil after close
+	offset int64
+	rest   io.Reader // from offset on; nil if none is open
+	err    error     // what reading failed with
+}
+
+// close ends reading, and returns the error that it failed with.
+func (s *seeker) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body = nil
+	return s.err
+}
+
+func (s *seeker) Seek(offset int64, whence int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += s.offset
+	case io.SeekEnd:
+		offset += s.size
+	}
+	s.offset, s.rest = offset, nil
+	return offset, nil
+}
+
+func (s *seeker) Read(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.body == nil {
+		return 0, os.ErrClosed
+	}
+	if s.offset >= s.size {
+		return 0, io.EOF
+	}
+	if s.rest == nil {
+		if s.rest, s.err = s.body.Range(s.offset, s.size-s.offset); s.err != nil {
+			return 0, s.err
 		}
 	}
-	answer.begin()
-	return nil
+	n, err = s.rest.Read(p)
+	s.offset += int64(n)
+	if err == io.EOF && s.offset < s.size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// copyTo writes the next n bytes to w. It asks the Body for these and no more, which is one request to a store.
+func (s *seeker) copyTo(w io.Writer, n int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n == 0 {
+		return 0, nil
+	}
+	rest, err := s.body.Range(s.offset, n)
+	if err != nil {
+		s.err = err
+		return 0, err
+	}
+	var written int64
+	if whole, ok := rest.(io.WriterTo); ok {
+		written, s.err = whole.WriteTo(w)
+	} else {
+		buffer := buffers.Get().(*[bufferSize]byte)
+		defer buffers.Put(buffer)
+		written, s.err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(rest, n), buffer[:])
+	}
+	if s.err == nil && written < n {
+		s.err = io.ErrUnexpectedEOF
+	}
+	return written, s.err
 }
 
 const bufferSize = 128 << 10
 
-// buffers hold what is on its way from a file to a player: one for each answer under way.
+// buffers hold what is on its way from a store to a player: one for each answer in progress.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-func writePart(w io.Writer, p part, content *codestory.Content) error {
-	if p.length == 0 {
-		_, err := io.WriteString(w, p.text)
-		return err
-	}
-	body, err := content.Range(p.offset, p.length)
-	if err != nil {
-		return err
-	}
-	if whole, ok := body.(io.WriterTo); ok && p.text == "" {
-		_, err := whole.WriteTo(w)
-		return err
-	}
-	shared := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(shared)
-	buffer, text := shared[:], p.text
-	for left := p.length; left > 0; {
-		n, err := body.Read(buffer[:min(left, int64(len(buffer)))])
-		left -= int64(n)
-		if err != nil && left > 0 {
-			return err
-		}
-		if text != "" {
-			if _, err := io.WriteString(w, text); err != nil {
-				return err
-			}
-			text = ""
-		}
-		if _, err := w.Write(buffer[:n]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// streamPatience is how long a client may read nothing of a file: a player that is paused does so. It asks for the rest when
-// it goes on, if its stream has ended by then.
+// streamPatience is how long a client may read nothing of a file, as a paused player does. If its stream has ended by
+// then, it asks for the rest.
 const streamPatience = 5 * time.Minute
 
-// extend gives the client so much time to read what is written next. A writer without deadlines, as in tests, has no slow
-// client either.
+// extend gives the client this long to read what is written next. A writer without deadlines, as in tests, has no slow
+// client.
 func extend(w http.ResponseWriter, patience time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
 }
@@ -214,9 +225,12 @@ func extend(w http.ResponseWriter, patience time.Duration) {
 // lateWriter sends the status with the first bytes: until there are some, something else may be answered.
 type lateWriter struct {
 	http.ResponseWriter
-	status int
+	status int // as WriteHeader got it
 	began  bool
+	err    error // what writing failed with
 }
+
+func (w *lateWriter) WriteHeader(status int) { w.status = status }
 
 func (w *lateWriter) begin() {
 	if !w.began {
@@ -226,6 +240,9 @@ func (w *lateWriter) begin() {
 }
 
 func (w *lateWriter) Write(b []byte) (written int, err error) {
+	if w.status >= http.StatusBadRequest {
+		return len(b), nil // net/http's text, which a Problem replaces
+	}
 	for written < len(b) && err == nil {
 		w.begin()
 		extend(w.ResponseWriter, streamPatience)
@@ -233,12 +250,16 @@ func (w *lateWriter) Write(b []byte) (written int, err error) {
 		n, err = w.ResponseWriter.Write(b[written:min(len(b), written+bufferSize)])
 		written += n
 	}
+	w.err = err
 	return written, err
 }
 
-// ReadFrom leaves the copying to the connection, which may have a way of its own.
-func (w *lateWriter) ReadFrom(src io.Reader) (int64, error) {
-	w.begin()
-	extend(w.ResponseWriter, streamPatience)
-	return io.Copy(w.ResponseWriter, src)
+// ReadFrom is how io.CopyN hands over a single range, with its length.
+func (w *lateWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	if limited, ok := src.(*io.LimitedReader); ok {
+		if body, ok := limited.R.(*seeker); ok {
+			return body.copyTo(w, limited.N)
+		}
+	}
+	return io.Copy(struct{ io.Writer }{w}, src)
 }

@@ -211,5 +211,5 @@ func isHere(f codestory.File) bool { return f.ModifiedAt != nil }
 
 // metadata answers GET /api/storage/stories/{id}/metadata with the bytes of metadata.json, whether they parse or not.
 func (s *server) metadata(w http.ResponseWriter, r *http.Request, req storyRequest) error {
-	return s.serveFile(w, r, codestory.MetadataPath(req.id), "no-store")
+	return serveFile(s.lib.Open, w, r, codestory.MetadataPath(req.id), "no-store")
 }

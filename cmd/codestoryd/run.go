@@ -93,7 +93,7 @@ func (p *program) runDaemon(c config) (err error) {
 	handler := api.New(
 		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d, Events: d},
 		api.Options{
-			PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins, LinkMemory: linkMemory,
+			PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins,
 			Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done(),
 		},
 	)
@@ -114,9 +114,6 @@ func (p *program) runDaemon(c config) (err error) {
 		door.serve(api.NewServer(handler), ready),
 	)
 }
-
-// linkMemory is how long a link may be given to others who ask for the same: much less than a person notices.
-const linkMemory = 50 * time.Millisecond
 
 func (p *program) logger(c config) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.logLevel}
