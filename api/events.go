@@ -1,10 +1,13 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -49,9 +52,9 @@ type listener struct {
 }
 
 // listen answers GET /api/events with server-sent events.
-func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
+func (s *server) listen(w http.ResponseWriter, r *request) error {
 	l := &listener{
-		s: s, r: r, caller: caller, w: w, conn: http.NewResponseController(w),
+		s: s, r: r.Request, caller: r.caller, w: w, conn: http.NewResponseController(w),
 		epoch: strconv.FormatInt(s.events.Started().UnixNano(), 36), checked: time.Now(),
 	}
 	batch, missed, err := l.resume(r.Header.Get("Last-Event-ID"))
@@ -139,7 +142,7 @@ func (l *listener) tell(batch codestory.EventBatch) {
 		id := l.id(e.ID)
 		switch {
 		case e.File != nil && l.mayHear(e.File.Path.Story()):
-			l.send(id, "file", toldFile(*e.File, l.caller))
+			l.send(id, "file", redactFile(*e.File, l.caller))
 		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story()):
 			l.send(id, "upload", e.Upload)
 		case e.Story != "" && l.mayHear(e.Story):
@@ -226,4 +229,49 @@ func (l *listener) flush() {
 	if l.err == nil {
 		l.err = l.conn.Flush()
 	}
+}
+
+const (
+	// maxShared is how many stories are kept for other listeners. Each may have half a megabyte.
+	maxShared = 8
+	// sharedFor is for how long: an event tells how its story is by now.
+	sharedFor = time.Second
+)
+
+// sharedStories are the stories of the last events, encoded once for all who listen.
+type sharedStories struct {
+	mu   sync.Mutex // guards what follows
+	last []sharedStory
+}
+
+type sharedStory struct {
+	event uint64
+	made  time.Time
+	owner codestory.Owner // when it was made
+	data  []byte          // nil if the story cannot be had
+}
+
+// of is the story of that event. make makes it, unless another listener was sent it a moment ago.
+func (s *sharedStories) of(event uint64, make func() sharedStory) sharedStory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = slices.DeleteFunc(s.last, func(e sharedStory) bool { return time.Since(e.made) >= sharedFor })
+	if i := slices.IndexFunc(s.last, func(e sharedStory) bool { return e.event == event }); i >= 0 {
+		return s.last[i]
+	}
+	story := make()
+	story.event, story.made = event, time.Now()
+	if story.data != nil && len(s.last) < maxShared {
+		s.last = append(s.last, story)
+	}
+	return story
+}
+
+// storyEvent is the story as listeners get it.
+func (s *server) storyEvent(ctx context.Context, id codestory.StoryID) sharedStory {
+	story, err := s.lib.Story(ctx, id)
+	if err != nil {
+		return sharedStory{}
+	}
+	return sharedStory{owner: story.Owner, data: s.encodeListed(story)}
 }

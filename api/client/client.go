@@ -80,7 +80,7 @@ func (c *Client) Status(ctx context.Context) (codestory.Status, error) {
 
 // Ignored lists what is not uploaded, and why.
 func (c *Client) Ignored(ctx context.Context) (api.IgnoredList, error) {
-	return get[api.IgnoredList](ctx, c, "/api/status?ignored=1")
+	return get[api.IgnoredList](ctx, c, "/api/status/ignored")
 }
 
 // Stories lists a page of the stories that the token may read, newest first. cursor is "" or the NextCursor of the

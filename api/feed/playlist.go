@@ -14,8 +14,8 @@ type Track struct {
 	Title   string
 	URL     string
 	Seconds float64 // it plays; 0 where that is not known
-	// Stamped is the URL of its sound behind a Stamp of that time, for HLS.
-	Stamped func(seconds float64) string
+	// Segment is the URL of its sound behind a Timestamp of that time, for HLS.
+	Segment func(seconds float64) string
 }
 
 // Playlist writes tracks in their order. Where it is known how long each plays it is an HLS media playlist (RFC 8216),
@@ -39,7 +39,7 @@ func Playlist(title string, tracks []Track) []byte {
 			seconds = fmt.Sprintf("%.3f", t.Seconds)
 		}
 		if hls {
-			url = t.Stamped(at)
+			url = t.Segment(at)
 			at += t.Seconds
 		}
 		fmt.Fprintf(&b, "#EXTINF:%s,%s\n%s\n", seconds, line(t.Title), url)

@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// Stamp is the ID3 tag that a piece of an HLS stream of MPEG audio begins with: it says at which time of the whole the
+// Timestamp is the ID3 tag that a piece of an HLS stream of MPEG audio begins with: it says at which time of the whole the
 // piece begins (RFC 8216, section 3.4). Without it players that seek take the piece for the beginning.
-func Stamp(seconds float64) []byte {
+func Timestamp(seconds float64) []byte {
 	const ticks, wraps = 90_000, 1<<33 - 1
 	private := append([]byte("com.apple.streaming.transportStreamTimestamp\x00"),
 		binary.BigEndian.AppendUint64(nil, uint64(math.Round(seconds*ticks))&wraps)...)
