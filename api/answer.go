@@ -16,7 +16,7 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// writeJSON answers with v. Whoever calls it is done: an error of the connection is nobody's to handle.
+// writeJSON answers with v. An error of the connection is nobody's to handle.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	writeBody(w, status, "application/json", v)
 	return nil

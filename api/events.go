@@ -23,7 +23,7 @@ type Events interface {
 }
 
 const (
-	// lookEvery is how often a listener is told what changes all the time, progress and counts, and asks for events of
+	// lookEvery is how often a listener gets what changes all the time, progress and counts, and asks for events of
 	// stories.
 	lookEvery = time.Second
 	// heartbeat is how often at least something is sent, so that a connection that is dead shows.
@@ -169,7 +169,7 @@ func (l *listener) mayHear(id codestory.StoryID) bool {
 }
 
 // look sends what is not an event by itself: how far uploads have come, the counts of the queue. The first time it says
-// how the store is too. Whoever comes back is told all of it anew, and goes on behind the last event, so that is the id
+// how the store is, too. A listener that comes back gets all of it again, and resumes behind the last event, so that is the id
 // it has.
 func (l *listener) look(first bool) {
 	status, err := l.s.monitor.Status(l.r.Context())

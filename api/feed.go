@@ -172,7 +172,7 @@ func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Pod
 }
 
 // writeFeed answers with a body that was made for this request, or that it is the one that the client has. Players ask
-// often: they are told to keep it, and to ask whether it still holds. They go by its tag alone: what a feed says changes
+// often: the answer lets them keep it if they ask whether it still holds. They go by its tag alone: what a feed says changes
 // with what is found out of its files, and no date of theirs tells when that was.
 func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	sum := sha256.Sum256(body)

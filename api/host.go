@@ -78,7 +78,7 @@ func hostName(hostport string) string {
 }
 
 // arrivedAt reports whether the Host names the very address that the request came in at. A name can be pointed at this
-// machine by whoever owns it, an address cannot.
+// machine by its owner, an address cannot.
 func arrivedAt(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {
@@ -101,8 +101,8 @@ func plainPath(u *url.URL) bool {
 	if !strings.HasPrefix(u.Path, "/") || strings.ContainsAny(u.Path, "\\\x00") || strings.Contains(u.Path, "//") {
 		return false
 	}
-	// RawPath is as it was sent wherever that is not the default encoding. EscapedPath would not do: it falls back
-	// to the default where RawPath holds a character that should have been escaped.
+	// RawPath is as it was sent if that is not the default encoding. EscapedPath would not do: it falls back
+	// to the default if RawPath holds a character that should have been escaped.
 	if strings.Contains(strings.ToLower(u.RawPath), "%2f") && !takesPath(u.Path) {
 		return false
 	}
@@ -169,7 +169,7 @@ func own(r *http.Request) string {
 	return originOf(&url.URL{Scheme: scheme, Host: r.Host})
 }
 
-// allow reports whether a page may make the request. named is its origin where that is listed, so that it is told it
+// allow reports whether a page may make the request. named is its origin if that is listed, so that the browser knows it
 // may read the answer.
 func (o origins) allow(r *http.Request) (named string, ok bool) {
 	switch sent := r.Header.Values("Origin"); {
@@ -195,7 +195,7 @@ const readableHeaders = "Accept-Ranges, Content-Disposition, Content-Length, Con
 const preflightSeconds = "7200"
 
 // admit says what pages may do, and reports whether the request goes on; else it has answered it. A link, a form or a
-// URL with a KEY carries its own right, for whoever holds it: any page uses it. For all else a page is refused that is
+// URL with a KEY carries its own right: any page uses it. For all else a page is refused that is
 // neither the daemon's own nor listed, whatever token it sends. Nothing that a page asks for is echoed unless listed.
 func (o origins) admit(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()

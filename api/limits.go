@@ -115,7 +115,7 @@ func clientOf(caller codestory.Token) client {
 	return client{"token " + caller.Name + "\x00" + caller.User, caller.Scope == codestory.ScopeManage}
 }
 
-// storyClient is whoever has the KEY of the story or a link to a file of it.
+// storyClient is any holder of the KEY of the story or a link to a file of it.
 func storyClient(id codestory.StoryID) client { return client{name: "story " + string(id)} }
 
 func libraryClient(user string) client { return client{name: "library " + user} }

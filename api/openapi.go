@@ -380,7 +380,7 @@ var fieldDescriptions = map[string]string{
 	"type":             "always about:blank",
 	"uploading":        "files that are being sent",
 	"uploads":          "uploads in progress",
-	"url":              "a URL for whoever holds it, until it expires",
+	"url":              "a URL that needs no token, until it expires",
 	"used_bytes":       "bytes in the store",
 	"user":             "the user; empty is the daemon's own",
 	"user_id":          "the user; empty is the daemon's own, null is unknown",

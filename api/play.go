@@ -181,7 +181,7 @@ func redirect(w http.ResponseWriter, url, cacheControl string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// link makes a link: of the store where the file is in there, else one that the daemon serves. A store that is in
+// link makes a link: of the store if the file is there, else one that the daemon serves. A store that is in
 // trouble does not keep a file on this machine from being played.
 func (s *server) link(ctx context.Context, req linkRequest) (codestory.Link, error) {
 	loc, err := s.lib.Locate(ctx, req.path)
@@ -279,7 +279,7 @@ func safeName(name string) string {
 	return strings.Trim(strings.Join(strings.Fields(name), " "), ". ")
 }
 
-// attachmentNamed writes the header of RFC 6266: a plain name for everyone, and the true one in UTF-8 where the plain
+// attachmentNamed writes the header of RFC 6266: a plain name for everyone, and the true one in UTF-8 if the plain
 // one is not it. A "%" is not left in the plain name, since some browsers decode it there.
 func attachmentNamed(name string) string {
 	plain := strings.Map(func(r rune) rune {

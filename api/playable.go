@@ -20,8 +20,8 @@ import (
 type playableStory struct {
 	s      *server
 	story  codestory.Story
-	tracks []track                           // its chapters, or the whole story where there are none
-	whole  *track                            // nil where it is in chapters only
+	tracks []track                           // its chapters, or the whole story if there are none
+	whole  *track                            // nil if there are only chapters
 	cover  string                            // URL; "" for none
 	texts  map[codestory.Path]codestory.File // the transcripts
 }
@@ -31,7 +31,7 @@ type track struct {
 	file    codestory.File
 	number  int // of the chapter; 0 is the whole story
 	title   string
-	seconds float64 // 0 where it is not known
+	seconds float64 // 0 if it is unknown
 }
 
 // playable are the story's files without those that are neither here nor in the store, and those that are still being
@@ -127,7 +127,7 @@ func (p playableStory) podcast() feed.Podcast {
 	return podcast
 }
 
-// link is the page of the code that the story tells of, where there is one.
+// link is the page of the code that the story tells of, if there is one.
 func (p playableStory) link() string {
 	if p.story.Source != nil {
 		u, err := url.Parse(p.story.Source.Repository)
@@ -138,7 +138,7 @@ func (p playableStory) link() string {
 	return p.s.absoluteURL("/", nil)
 }
 
-// forLibrary is the story in the feed of many: as one episode, or its chapters where there is no file of it whole.
+// forLibrary is the story in the feed of many: as one episode, or its chapters if it has no file as a whole.
 func (p playableStory) forLibrary() []feed.Episode {
 	if p.whole != nil {
 		whole := p.episode(*p.whole)
@@ -242,7 +242,7 @@ func (p playableStory) wholeTranscript() (codestory.File, bool) {
 	return codestory.File{}, false
 }
 
-// span is where a chapter is in the whole story, in seconds; false where that is not known.
+// span is where a chapter is in the whole story, in seconds; false if that is unknown.
 func (p playableStory) span(number int) (from, to float64, ok bool) {
 	for _, c := range p.story.Chapters {
 		if c.DurationSeconds == nil || !(*c.DurationSeconds > 0) {

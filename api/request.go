@@ -234,7 +234,7 @@ func parseQuery(r *http.Request) (url.Values, error) {
 	return q, nil
 }
 
-// intParam is the whole number that a parameter holds, and fallback where it is absent. Its error is a *Problem.
+// intParam is the whole number that a parameter holds, and fallback if it is absent. Its error is a *Problem.
 func intParam(q url.Values, name string, fallback, least, most uint64) (uint64, error) {
 	if !q.Has(name) {
 		return fallback, nil

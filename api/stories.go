@@ -139,8 +139,8 @@ func (s *server) presented(story codestory.Story) codestory.Story {
 	return story
 }
 
-// playsAs is the file that the player URL of the story is of: story.mp3 where it is known, here or in the store, else what
-// its feed takes for the whole story, else the first chapter; false where none of them plays.
+// playsAs is the file that the player URL of the story is of: story.mp3 if it is known, here or in the store, else what
+// its feed takes for the whole story, else the first chapter; false if none of them plays.
 func playsAs(story codestory.Story) (codestory.Path, bool) {
 	whole := codestory.StoryAudioPath(story.ID)
 	known := func(f codestory.File) bool { return f.Path == whole && f.State != codestory.Missing }
@@ -155,7 +155,7 @@ func playsAs(story codestory.Story) (codestory.Path, bool) {
 	return first, sounds(playable[first]) || slices.Contains(story.Kept, first)
 }
 
-// askForWhole has the store asked for story.mp3 where nothing of the story is on this machine: what another has stored is
+// askForWhole has the store asked for story.mp3 if nothing of the story is on this machine: what another has stored is
 // not in the index before. Where the answer is no, or none, the story is as it was.
 func (s *server) askForWhole(ctx context.Context, story codestory.Story) codestory.Story {
 	if _, ok := playsAs(story); ok || slices.ContainsFunc(story.Files, isHere) {
@@ -195,7 +195,7 @@ func (s *server) deleteStory(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// plainReasons are the reasons that tokens of scope play get for a file that waits. The true reason is the business of whoever runs
+// plainReasons are the reasons that tokens of scope play get for a file that waits. The true reason is for the person who runs
 // the daemon: it names the store, its bucket, folders, and what they answered.
 var plainReasons = map[codestory.FileState]string{
 	codestory.Settling: "it is still being written",

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // Client calls one daemon. All methods may be called at the same time. Their errors wrap ErrNotRunning, ErrBusy or a *Problem
-// where it is one of these.
+// if it is one of these.
 type Client struct {
 	base  string
 	token string

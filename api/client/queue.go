@@ -11,7 +11,7 @@ import (
 	"github.com/codestory/codestoryd/api"
 )
 
-// Queue lists a page of what waits: files of one state, or all where it is "". cursor is "" or the NextCursor of the
+// Queue lists a page of what waits: files of one state, or all if it is "". cursor is "" or the NextCursor of the
 // page before; limit is 1 to 1,000, or 0 for the daemon's own.
 func (c *Client) Queue(ctx context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error) {
 	q := url.Values{}
@@ -27,7 +27,7 @@ func (c *Client) Queue(ctx context.Context, state codestory.FileState, limit int
 	return get[codestory.QueuePage](ctx, c, "/api/queue?"+q.Encode())
 }
 
-// Retry tries a file at once, or where path is "" all that wait for another attempt or a person, and returns how many
+// Retry tries a file at once, or if path is "" all that wait for another attempt or a person, and returns how many
 // there were.
 func (c *Client) Retry(ctx context.Context, path string) (int, error) {
 	var answer api.RetryAnswer
@@ -44,7 +44,7 @@ func (c *Client) Drop(ctx context.Context, path string) error {
 	return c.call(ctx, http.MethodDelete, "/api/queue/"+strings.Join(elements, "/"), nil, nil)
 }
 
-// Pause begins no uploads until it is told otherwise, restarts of the daemon included.
+// Pause begins no uploads until it is resumed, restarts of the daemon included.
 func (c *Client) Pause(ctx context.Context, paused bool) error {
 	action := "resume"
 	if paused {

@@ -23,7 +23,7 @@ type Podcast struct {
 	Language    string    // as RFC 5646 has it; one that is not well-formed is taken for English
 	Link        string    // the page that it is about
 	Self        string    // its own URL
-	Next        string    // the URL of the feed with the older episodes (RFC 5005); "" where there are none
+	Next        string    // the URL of the feed with the older episodes (RFC 5005); "" if there are none
 	GUID        string    // a UUID that stays when the URL changes; "" for none
 	Image       string    // "" for none
 	Serial      bool      // the episodes belong in their order, the first first
@@ -38,7 +38,7 @@ type Episode struct {
 	Description string // "" is the title again
 	Published   time.Time
 	Number      int     // from 1; 0 for none
-	Seconds     float64 // it plays; 0 where that is not known
+	Seconds     float64 // it plays; 0 if that is unknown
 	Audio       Enclosure
 	Image       string // "" for none
 	Chapters    string // the URL of its Chapters; "" for none
@@ -52,10 +52,10 @@ type Enclosure struct {
 	Size        int64 // bytes
 }
 
-// Transcript is what an episode says, in text. Its URL is "" where there is none.
+// Transcript is what an episode says, in text. Its URL is "" if there is none.
 type Transcript struct{ URL, ContentType, Language string }
 
-// What a private feed says where there is nothing else to say.
+// What a private feed says if there is nothing else to say.
 const (
 	author    = "Code Story"
 	category  = "Technology" // of Apple's list

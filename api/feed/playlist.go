@@ -13,7 +13,7 @@ const PlaylistType = "application/vnd.apple.mpegurl"
 type Track struct {
 	Title   string
 	URL     string
-	Seconds float64 // it plays; 0 where that is not known
+	Seconds float64 // it plays; 0 if that is unknown
 	// Segment is the URL of its sound behind a Timestamp of that time, for HLS.
 	Segment func(seconds float64) string
 }
