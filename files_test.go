@@ -22,7 +22,7 @@ var byName = []string{
 	"internal/atomicfile/", // files that the caller names
 	"daemon/jwt/",          // a setting
 	"daemon/spool.go",      // the data directory's own files, which have no names of others
-	"daemon/trouble.go",    // the data directory's own files
+	"daemon/status.go",     // the data directory's own files
 	"daemon/watch/root.go", // the output directory itself, to make its os.Root, and what an event is about
 }
 

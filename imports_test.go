@@ -29,9 +29,10 @@ var arrows = map[string]allowed{
 		tests: []string{"api/client"},
 	},
 	"queue": {
-		code:  []string{".", "internal/atomicfile", "internal/disk"},
-		tests: []string{"queue/queuetest"},
+		code:  []string{".", "queue/db"},
+		tests: []string{"internal/problem", "queue/queuetest"},
 	},
+	"queue/db":        {code: []string{".", "internal/atomicfile", "internal/disk", "internal/problem"}},
 	"queue/queuetest": {code: []string{".", "queue"}},
 	"remote": {
 		code:  []string{".", "internal/atomicfile"},
@@ -97,7 +98,7 @@ var libraries = map[string]allowed{
 	"github.com/rogpeppe/go-internal/...":     {tests: []string{"cmd/codestoryd"}},
 	"github.com/spf13/cobra":                  {code: []string{"cmd/codestoryd"}},
 	"github.com/spf13/pflag":                  {code: []string{"cmd/codestoryd"}},
-	"go.etcd.io/bbolt/...":                    {code: []string{"queue"}},
+	"go.etcd.io/bbolt/...":                    {code: []string{"queue/db"}},
 	"golang.org/x/crypto/ssh":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/net/http/httpproxy":         {code: []string{"remote/s3"}},
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends

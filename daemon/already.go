@@ -22,7 +22,9 @@ import (
 func (d *Daemon) already(ctx context.Context, f *watch.File, claim *queue.Claim) (object remote.Object, ok bool, err error) {
 	stored := claim.Stored
 	switch {
-	case stored == nil && !claim.Elsewhere && !claim.Lost, stored != nil && stored.Size != f.Size():
+	case claim.Lost: // what the index knows is as old as a backup
+		return d.recognized(ctx, f, claim.Path)
+	case stored == nil && !claim.Elsewhere, stored != nil && stored.Size != f.Size():
 		return remote.Object{}, false, nil
 	case stored == nil || stored.MD5 == "" || claim.Doubtful:
 		return d.recognized(ctx, f, claim.Path)

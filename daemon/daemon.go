@@ -48,6 +48,7 @@ type Options struct {
 	Logger      *slog.Logger  // nil logs nothing
 	Version     string        // of the program, for Status
 	Address     string        // that the API is served at, for Status
+	Started     time.Time     // when the program was, for Status; zero is now
 	Problems    *problem.Set  // what is wrong with all of the process, for Status; a set of the daemon's own if nil
 	Spool       string        // folder for what is received until it is stored; "" is the system's for temporary files
 }
@@ -78,15 +79,15 @@ type Daemon struct {
 	swept     questions                               // for the metadata.json of stories without an owner
 	receiving sync.Map                                // of codestory.Path: for which a form brings a file
 
-	database databaseTrouble
-	empty    emptyDir
+	empty emptyDir
 
 	concurrency int // 0 where nobody has set it
 	log         *slog.Logger
 	version     string
 	address     string
 	problems    *problem.Set
-	started     time.Time
+	made        time.Time
+	started     time.Time // of the program
 }
 
 // New wires a daemon that does nothing yet: the caller runs Watch, Upload and Listen.
@@ -100,7 +101,11 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		concurrency: opts.Concurrency,
 		log:         log.With("component", "upload"),
 		version:     opts.Version, address: opts.Address, problems: opts.Problems, spool: opts.Spool,
-		started: time.Now().Round(0),
+		made:    time.Now().Round(0),
+		started: opts.Started,
+	}
+	if d.started.IsZero() {
+		d.started = d.made
 	}
 	if d.problems == nil {
 		d.problems = problem.NewSet(log)
@@ -115,8 +120,8 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	return d
 }
 
-// Started is when the daemon was made.
-func (d *Daemon) Started() time.Time { return d.started }
+// Started is when the daemon was made, and its events begin.
+func (d *Daemon) Started() time.Time { return d.made }
 
 // Watch watches the output directory until ctx ends.
 func (d *Daemon) Watch(ctx context.Context) error { return d.watcher.Run(ctx) }

@@ -1,10 +1,10 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,23 +14,39 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 )
 
-// A database that fails for a while is said to, and waited for; the daemon can be stopped meanwhile.
+// A database that cannot be written for a while is a problem, and is waited for; the daemon can be stopped meanwhile.
+// What was uploaded then is not uploaded again and again.
 func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, &scripted{}, Options{})
+		w.write(codestory.ChapterPath(kilo, 1), "one")
 		if err := w.queue.Close(); err != nil {
 			t.Fatal(err)
 		}
+		problems := problem.NewSet(slog.New(slog.DiscardHandler))
+		q, err := queue.Open(w.file, "", queue.Options{ReadOnly: true, Problems: problems})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer q.Close()
+		w.Daemon = New(w.tree, q, w.store, Options{Problems: problems})
 		soft, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.Upload(soft, t.Context()) }()
 		time.Sleep(time.Hour)
-		problems := w.database.list()
-		if len(problems) != 1 || problems[0].Code != "database_failing" || time.Since(problems[0].Since) < 59*time.Minute {
-			t.Errorf("problems: %+v", problems)
+		s, err := w.Status(t.Context())
+		failing := slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool {
+			return p.Code == "database_failing" && time.Since(p.Since) > 59*time.Minute
+		})
+		if err != nil || !failing {
+			t.Errorf("problems: %+v, %v", s.Problems, err)
+		}
+		if n := len(w.store.puts()); n != 1 {
+			t.Errorf("uploaded %d times", n)
 		}
 		stop()
 		if err := <-ended; err != nil {
@@ -42,9 +58,9 @@ func TestDatabaseThatFailsIsAProblemAndNoEnd(t *testing.T) {
 // untilFiles brings a bubble's clock, which begins in the year 2000, behind the times of files that are made now.
 const untilFiles = 100 * 365 * 24 * time.Hour
 
-// A database that is damaged under the daemon is set aside and made anew. What is in the store already is found there,
-// and not uploaded again; what is not, is.
-func TestDamagedDatabaseIsRebuilt(t *testing.T) {
+// A database that is damaged under the daemon ends it, and is set aside when it is opened again. What is in the store
+// already is found there, and not uploaded again; what is not, is.
+func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		time.Sleep(untilFiles)
 		store := &scripted{}
@@ -54,25 +70,19 @@ func TestDamagedDatabaseIsRebuilt(t *testing.T) {
 			if key != first.Key() {
 				return nil
 			}
-			info, err := os.Stat(w.file)
-			if err != nil {
-				return err
-			}
-			noise := bytes.Repeat([]byte{0xff}, int(info.Size())-2*os.Getpagesize())
-			f, err := os.OpenFile(w.file, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			_, err = f.WriteAt(noise, int64(2*os.Getpagesize())) // all but the meta pages
-			return errors.Join(err, f.Close())
+			return noise(w.file)
 		}
 		w.write(first, "one")
-		w.upload(time.Minute)
-		r := w.queue.Rebuilt()
-		if r == nil || !r.Now || r.Aside == "" {
-			t.Fatalf("rebuilt: %+v", r)
+		err := w.Upload(t.Context(), t.Context())
+		if !errors.Is(err, queue.ErrDamaged) {
+			t.Fatalf("Upload: %v", err)
 		}
-		if problems := w.databaseProblems(); len(problems) != 1 || problems[0].Code != "database_set_aside" {
+		w.reopen(err)
+		r := w.queue.Recovery()
+		if r == nil || !r.Now || r.Aside == "" || r.Reason == "" {
+			t.Fatalf("recovered: %+v", r)
+		}
+		if problems := DatabaseProblems(w.queue); len(problems) != 1 || problems[0].Code != "database_set_aside" {
 			t.Errorf("problems: %+v", problems)
 		}
 		w.settle(first) // as the scan does
@@ -89,8 +99,51 @@ func TestDamagedDatabaseIsRebuilt(t *testing.T) {
 		if err := os.Remove(r.Aside); err != nil {
 			t.Fatal(err)
 		}
-		if problems := w.databaseProblems(); len(problems) != 0 {
+		if problems := DatabaseProblems(w.queue); len(problems) != 0 {
 			t.Errorf("problems: %+v", problems)
+		}
+	})
+}
+
+// A backup knows nothing of what was uploaded since. That is found in the store, and not uploaded again; what a person
+// dropped before it stays dropped.
+func TestDamagedDatabaseIsReplacedByItsBackup(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		time.Sleep(untilFiles)
+		w := newWorld(t, &scripted{}, Options{})
+		kept, changed, later, dropped := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2), codestory.ChapterPath(kilo, 3), codestory.ChapterPath(kilo, 4)
+		w.write(kept, "one")
+		w.write(changed, "two")
+		w.upload(time.Minute)
+		w.write(dropped, "four")
+		if err := errors.Join(w.Drop(t.Context(), string(dropped)), w.queue.Backup(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		w.write(changed, "two, but longer")
+		w.write(later, "three")
+		w.upload(time.Minute)
+		puts := w.store.puts()
+		if len(puts) != 4 {
+			t.Fatalf("uploaded %q", puts)
+		}
+		w.lose()
+		if r := w.queue.Recovery(); r == nil || !r.Now || r.Backup.IsZero() {
+			t.Fatalf("recovered: %+v", r)
+		}
+		for _, path := range []codestory.Path{kept, changed, later, dropped} {
+			w.settle(path) // as the scan does
+		}
+		w.upload(time.Minute)
+		for _, path := range []codestory.Path{kept, changed, later} {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		if got := w.state(dropped); got != codestory.LeftOut {
+			t.Errorf("%s is %s", dropped, got)
+		}
+		if got := w.store.puts(); !slices.Equal(got, puts) {
+			t.Errorf("uploaded %q, and before %q", got, puts)
 		}
 	})
 }

@@ -241,6 +241,7 @@ func TestOwnerAfterTheDatabaseIsLost(t *testing.T) {
 		w.wantListed("before anything was read", router, unknown)
 		w.settle(codestory.MetadataPath(kilo))
 		w.wantOwner("with its metadata here", kilo, ada)
+		w.upload(time.Second) // which finds that the store answers
 		time.Sleep(absenceTime)
 		w.wantOwner("with its metadata in the store", router, ada)
 	})

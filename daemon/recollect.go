@@ -19,7 +19,7 @@ var recollectDelays = backoff{first: recollectEvery, most: time.Hour}
 func (d *Daemon) recollect(ctx context.Context) {
 	delay := recollectEvery
 	for failures := 0; ; {
-		if r := d.queue.Rebuilt(); r != nil && !r.Listed && d.gate.reads() {
+		if r := d.queue.Recovery(); r != nil && !r.Listed && d.gate.reads() {
 			if err := d.recollectAll(ctx); err == nil {
 				failures, delay = 0, recollectEvery
 			} else if ctx.Err() == nil {
@@ -65,4 +65,16 @@ func (d *Daemon) recollectAll(ctx context.Context) error {
 		return untold
 	}
 	return d.queue.NoteListed()
+}
+
+// sleep waits that long, and reports whether ctx is still there.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

@@ -10,10 +10,12 @@ import (
 type Service func(soft, hard context.Context) error
 
 // Serve runs services until soft ends or one of them returns, then stops all, and returns the first error when all
-// have returned.
+// have returned. An error stops the others hard.
 func Serve(soft, hard context.Context, services ...Service) error {
 	soft, stop := context.WithCancel(soft)
 	defer stop()
+	hard, cut := context.WithCancel(hard)
+	defer cut()
 	var (
 		all   sync.WaitGroup
 		once  sync.Once
@@ -24,6 +26,7 @@ func Serve(soft, hard context.Context, services ...Service) error {
 			defer stop()
 			if err := run(soft, hard); err != nil {
 				once.Do(func() { first = err })
+				cut()
 			}
 		})
 	}

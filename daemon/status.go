@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ import (
 // Status describes the daemon as it is now.
 func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	stats, indexed, err := d.indexStatus()
-	if err != nil && !errors.Is(err, queue.ErrDamaged) { // which is a problem, and soon replaced
+	if err != nil {
 		return codestory.Status{}, err
 	}
 	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
@@ -24,7 +25,7 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s.Remote = d.remoteStatus(d.gate.verdict())
 	s.Uploads = d.uploads.list()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, d.databaseProblems(), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
+	s.Problems = slices.Concat(s.Problems, DatabaseProblems(d.queue), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
 	return s, nil
 }
 
@@ -67,6 +68,29 @@ func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) cod
 		s.Queue.OldestSeconds = max(0, int64(time.Since(stats.Oldest).Seconds()))
 	}
 	return s
+}
+
+// DatabaseProblems says what became of a damaged database, for as long as that is still there.
+func DatabaseProblems(q *queue.Queue) []codestory.Problem {
+	asides := q.Asides()
+	if len(asides) == 0 {
+		return nil
+	}
+	aside := asides[len(asides)-1]
+	info, err := os.Stat(aside)
+	if err != nil {
+		return nil
+	}
+	since, reason, instead := info.ModTime(), "", ""
+	if r := q.Recovery(); r != nil && r.Aside == aside {
+		since, reason, instead = r.At, " ("+r.Reason+")", "; an empty one was begun instead"
+		if !r.Backup.IsZero() {
+			instead = "; its backup of " + r.Backup.UTC().Format(time.RFC3339) + " took its place"
+		}
+	}
+	return []codestory.Problem{{Code: "database_set_aside", Since: since, Message: fmt.Sprintf(
+		"the database was damaged%s and is set aside as %s%s: files and objects that it does not know are looked up in the output "+
+			"directory and the store; remove %[2]s when you have no use for it, which ends this message", reason, aside, instead)}}
 }
 
 // Ignored lists what is not uploaded, and why.

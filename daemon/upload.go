@@ -17,7 +17,7 @@ import (
 
 // Upload claims files and stores them until soft ends; then it begins no more, lets those under way finish for a
 // while, and cuts them. When hard ends it cuts them at once. What is cut waits again, untouched. A database that cannot
-// be written for a while, as on a full disk, is waited for, and one that is damaged is replaced.
+// be written for a while, as on a full disk, is waited for; one that is damaged is the error.
 func (d *Daemon) Upload(soft, hard context.Context) error {
 	soft, stop := context.WithCancel(soft)
 	work, cut := context.WithCancel(hard)
@@ -35,7 +35,6 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	workers.Go(func() { d.sweep(soft) })
 	workers.Go(func() { d.watchLate(soft) })
 	workers.Go(func() { d.watchClock(soft, time.Now) })
-	workers.Go(func() { d.tend(soft) })
 	workers.Go(func() { d.recollect(soft) })
 	slots := newSlots(d.concurrency)
 	for {
@@ -54,7 +53,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	}
 }
 
-// nextSurely is next, tried again while the database cannot be used. Its error is ctx's.
+// nextSurely is next, tried again while the database cannot be used. Its error is ctx's, or queue.ErrDamaged.
 func (d *Daemon) nextSurely(ctx context.Context) (claim *queue.Claim, permit *permit, err error) {
 	err = d.surely(ctx, func() (err error) {
 		claim, permit, err = d.next(ctx)
@@ -63,17 +62,12 @@ func (d *Daemon) nextSurely(ctx context.Context) (claim *queue.Claim, permit *pe
 	return claim, permit, err
 }
 
-// surely calls f until it succeeds or ctx ends. The first failure is logged, and is a problem in the status until the
-// database can be used again.
+// surely calls f until it succeeds, ctx ends or the database is damaged.
 func (d *Daemon) surely(ctx context.Context, f func() error) error {
 	for failures := 1; ; failures++ {
 		err := f()
-		if err == nil || ctx.Err() != nil {
-			d.database.clear()
+		if err == nil || ctx.Err() != nil || errors.Is(err, queue.ErrDamaged) {
 			return err
-		}
-		if !errors.Is(err, queue.ErrDamaged) && d.database.set(err) { // else tend sees to it
-			d.log.Error("the database cannot be used; it is tried again", "error", err)
 		}
 		if !sleep(ctx, databaseDelays.after(failures)) {
 			return ctx.Err()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"errors"
@@ -69,6 +70,7 @@ type world struct {
 	t     *testing.T
 	store *scripted
 	file  string // the database
+	opts  Options
 }
 
 func newWorld(t *testing.T, store *scripted, opts Options) *world {
@@ -84,7 +86,7 @@ func newWorld(t *testing.T, store *scripted, opts Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close() })
-	return &world{New(tree, q, store, opts), t, store, file}
+	return &world{New(tree, q, store, opts), t, store, file, opts}
 }
 
 // write writes a file and, as the watcher does, hands it on.
@@ -115,25 +117,40 @@ func (w *world) settle(path codestory.Path) {
 // finished is what a watcher answers that has looked at the file.
 func finished(watch.Change) bool { return true }
 
-// lose has the database damaged, and found to be.
+// lose has the database turn to noise, and opens it again.
 func (w *world) lose() {
 	w.t.Helper()
-	content, err := os.ReadFile(w.file)
+	if err := noise(w.file); err != nil {
+		w.t.Fatal(err)
+	}
+	w.reopen(nil)
+}
+
+// noise overwrites all but the meta pages of a database.
+func noise(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	metas := 2 * os.Getpagesize()
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xff}, int(info.Size())-metas), int64(metas))
+	return errors.Join(err, f.Close())
+}
+
+// reopen opens the database again, after that error, for a daemon that takes the place of the one before.
+func (w *world) reopen(after error) {
+	w.t.Helper()
+	_ = w.queue.Close() // it may be damaged
+	q, err := queue.Open(w.file, w.store.Info().Destination(), queue.Options{After: after})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for i := 2 * os.Getpagesize(); i < len(content); i++ {
-		content[i] ^= 0xff
-	}
-	if err := os.WriteFile(w.file, content, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.queue.Check(); !errors.Is(err, queue.ErrDamaged) {
-		w.t.Fatalf("the check found %v", err)
-	}
-	if err := w.queue.Rebuild(); err != nil {
-		w.t.Fatal(err)
-	}
+	w.t.Cleanup(func() { _ = q.Close() })
+	w.Daemon = New(w.tree, q, w.store, w.opts)
 }
 
 // upload runs the uploads for that long and stops them.

@@ -4,19 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // What was read of a file of sound is kept beside its record, with the version that it is of. It can be read again at any
-// time: so an entry that is damaged counts as none, and the buckets are made when they are first needed.
-var (
-	bucketAudio  = []byte("audio")  // path → soundEntry, sealed
-	bucketFaulty = []byte("faulty") // path → ""; those with faults
-)
+// time.
 
 // Sound is what was read of one version of a file.
 type Sound struct {
@@ -54,13 +50,9 @@ func (e soundEntry) encode() ([]byte, error) {
 }
 
 // getSound is the entry of the path, without its audio, which is the text; false where there is none that can be read.
-func getSound(tx *bolt.Tx, path []byte) (e soundEntry, text []byte, ok bool) {
-	bucket := tx.Bucket(bucketAudio)
-	if bucket == nil {
-		return soundEntry{}, nil, false
-	}
-	b, ok := unseal(path, bucket.Get(path))
-	if !ok {
+func getSound(tx *db.Tx, path []byte) (e soundEntry, text []byte, ok bool) {
+	b := tx.Bucket(bucketAudio).Get(path)
+	if b == nil {
 		return soundEntry{}, nil, false
 	}
 	d := decoder{rest: b}
@@ -71,7 +63,7 @@ func getSound(tx *bolt.Tx, path []byte) (e soundEntry, text []byte, ok bool) {
 }
 
 // soundOf is the entry of the path with its audio, where it is of the record.
-func soundOf(tx *bolt.Tx, path []byte, r record) (e soundEntry, ok bool) {
+func soundOf(tx *db.Tx, path []byte, r record) (e soundEntry, ok bool) {
 	e, text, ok := getSound(tx, path)
 	ok = ok && e.of(r) && json.Unmarshal(text, &e.audio) == nil
 	return e, ok
@@ -101,20 +93,13 @@ func (ch *change) saveSound(s Sound) error {
 	if err != nil {
 		return err
 	}
-	audio, err := ch.tx.CreateBucketIfNotExists(bucketAudio)
-	if err != nil {
-		return err
-	}
-	faulty, err := ch.tx.CreateBucketIfNotExists(bucketFaulty)
-	if err != nil {
-		return err
-	}
 	if e, _, read := getSound(ch.tx, []byte(s.Path)); !read || !e.of(r) { // what is read again says the same
 		ch.noteSound(string(s.Path), r)
 	}
-	if err := audio.Put([]byte(s.Path), seal([]byte(s.Path), b)); err != nil {
+	if err := ch.tx.Bucket(bucketAudio).Put([]byte(s.Path), b); err != nil {
 		return err
 	}
+	faulty := ch.tx.Bucket(bucketFaulty)
 	if len(s.Audio.Faults) == 0 {
 		return faulty.Delete([]byte(s.Path))
 	}
@@ -123,26 +108,19 @@ func (ch *change) saveSound(s Sound) error {
 
 // forgetSound forgets what was read of a path that nothing is known of any more, and that it was odd.
 func (ch *change) forgetSound(path string) error {
+	var errs []error
 	for _, name := range [][]byte{bucketAudio, bucketFaulty, bucketOdd} {
-		if b := ch.tx.Bucket(name); b != nil {
-			if err := b.Delete([]byte(path)); err != nil {
-				return err
-			}
-		}
+		errs = append(errs, ch.tx.Bucket(name).Delete([]byte(path)))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Sounds returns what was read of the story's files, as they are here, or in the store where they are here no more.
 func (q *Queue) Sounds(id codestory.StoryID) (map[codestory.Path]codestory.Audio, error) {
 	sounds := map[codestory.Path]codestory.Audio{}
 	prefix := []byte(id + "/")
-	err := q.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketAudio)
-		if b == nil {
-			return nil
-		}
-		c := b.Cursor()
+	err := q.view(func(tx *db.Tx) error {
+		c := tx.Bucket(bucketAudio).Cursor()
 		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 			r, ok, err := getRecord(tx, string(k))
 			if err != nil {
@@ -161,7 +139,7 @@ func (q *Queue) Sounds(id codestory.StoryID) (map[codestory.Path]codestory.Audio
 // there is another by now.
 func (q *Queue) SoundsOf(files []File) ([]*codestory.Audio, error) {
 	sounds := make([]*codestory.Audio, len(files))
-	err := q.view(func(tx *bolt.Tx) error {
+	err := q.view(func(tx *db.Tx) error {
 		for i, f := range files {
 			r, ok, err := getRecord(tx, f.Path)
 			if err != nil {
@@ -179,7 +157,7 @@ func (q *Queue) SoundsOf(files []File) ([]*codestory.Audio, error) {
 // Unread lists files on this machine, of those that are wanted, of which nothing was read in their present version. It
 // looks at limit records behind the path after, and returns where to go on; "" at the end.
 func (q *Queue) Unread(after string, limit int, wanted func(path string) bool) (unread []Change, next string, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketFiles).Cursor()
 		k, _ := c.Seek([]byte(after))
 		if after != "" && string(k) == after {
@@ -212,12 +190,8 @@ const maxFaultyCounted = 1000
 
 // Faulty lists up to limit files with faults, by path, and counts the others, as far as the first thousand of them.
 func (q *Queue) Faulty(limit int) (faulty []Sound, others int, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketFaulty)
-		if b == nil {
-			return nil
-		}
-		c := b.Cursor()
+	err = q.view(func(tx *db.Tx) error {
+		c := tx.Bucket(bucketFaulty).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {
 			r, ok, err := getRecord(tx, string(k))
 			if err != nil {

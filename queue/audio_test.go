@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
@@ -137,39 +135,6 @@ func TestFaulty(t *testing.T) {
 	saveSounds(t, q, sound(second, 1, 5), sound(heardChapter, 2, 5))
 	if got, _, err := q.Faulty(9); err != nil || len(got) != 0 {
 		t.Errorf("after all were mended: %+v, %v", got, err)
-	}
-}
-
-// What cannot be read of what was read is read again.
-func TestDamagedSound(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "db")
-	q := openAt(t, file, "a")
-	enqueue(t, q, change(heardChapter, 1, 10))
-	saveSounds(t, q, sound(heardChapter, 1, 5))
-	if err := q.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bolt.Open(file, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte("audio"))
-		entry := append([]byte(nil), b.Get([]byte(heardChapter))...)
-		entry[len(entry)/2] ^= 1
-		return b.Put([]byte(heardChapter), entry)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	q = openAt(t, file, "a")
-	wantSound(t, q, heardChapter, 0)
-	if got := unread(t, q); len(got) != 1 {
-		t.Errorf("unread: %v", got)
 	}
 }
 

@@ -6,21 +6,19 @@ import (
 	"math"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Claim is one version of one file that the caller has taken on. It is settled once, by Done, Retry, Block, Changed,
 // Gone, Defer or Release; the path is not claimed again before that. Where writing the outcome fails the claim stays
-// open: settle it again, or Release it, which needs no writing. Where the database was rebuilt meanwhile nothing comes of
-// it.
+// open: settle it again, or Release it, which needs no writing.
 type Claim struct {
 	Path    codestory.Path
 	Version codestory.Version
 	Attempt int     // from 1
 	Stored  *Stored // what this destination has of an older version; nil for nothing
-	Lost    bool    // what the store has may have been known once, and lost with a database: ask it
+	Lost    bool    // the store may have this version, which was known once and lost with a database: ask it
 
 	// Doubtful: a version between that of Stored and this one may have been sent. What the store has may be that one, as
 	// where the daemon was killed before its outcome was written down.
@@ -30,7 +28,6 @@ type Claim struct {
 	Elsewhere bool
 
 	q          *Queue
-	epoch      int // of the database that it was claimed from
 	generation uint64
 	noted      string // the ETag of an upload that was not answered, if this claim was the first to note it
 }
@@ -86,7 +83,7 @@ func wait(ctx context.Context, changed <-chan struct{}, due time.Time) error {
 func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		if isPaused(tx) {
 			return nil
 		}
@@ -115,7 +112,7 @@ func (q *Queue) claim(now time.Time) (c *Claim, due time.Time, err error) {
 
 // mostUrgent is the first ready path that nobody has claimed, and that is not deferred unless all are, with its place;
 // "" for none. The caller holds mu.
-func (q *Queue) mostUrgent(tx *bolt.Tx, now time.Time) (order int64, path string, err error) {
+func (q *Queue) mostUrgent(tx *db.Tx, now time.Time) (order int64, path string, err error) {
 	var deferredOrder int64
 	deferred := ""
 	cursor := tx.Bucket(bucketReady).Cursor()
@@ -141,9 +138,9 @@ func (q *Queue) newClaim(path string, r record) *Claim {
 	c := &Claim{
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
 		Elsewhere: r.stored.destination != 0 && r.stored.destination != q.destination,
-		Lost:      r.stored.destination == 0 && q.rebuilt.lost(r.version),
+		Lost:      q.recovery.mayHave(r.version),
 		Doubtful:  r.stored.destination != 0 && r.generation > r.stored.generation+1,
-		q:         q, epoch: q.epoch, generation: r.generation,
+		q:         q, generation: r.generation,
 	}
 	q.claimed[path] = c
 	return c
@@ -155,7 +152,7 @@ const promoteAtOnce = 1000
 // promote puts items whose time has come among those that may be claimed, in the place of their urgency. It reports
 // whether there were some.
 func (q *Queue) promote(now time.Time) (some bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		some = len(duePaths(tx, now, 1)) > 0
 		return nil
 	})
@@ -198,7 +195,7 @@ func (q *Queue) Hasten() error {
 const farthest = 24 * time.Hour
 
 // duePaths are limit items at most whose time has come.
-func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
+func duePaths(tx *db.Tx, now time.Time, limit int) (paths []string) {
 	c := tx.Bucket(bucketDue).Cursor()
 	for k, _ := c.First(); k != nil && len(paths) < limit; k, _ = c.Next() {
 		ns, path, ok := splitIndexKey(k)
@@ -220,7 +217,7 @@ func duePaths(tx *bolt.Tx, now time.Time, limit int) (paths []string) {
 // Current reports whether this version is still the one to upload: no newer one was settled, and no person has dropped
 // the file or deleted its story.
 func (c *Claim) Current() (current bool, err error) {
-	err = c.q.view(func(tx *bolt.Tx) error {
+	err = c.q.view(func(tx *db.Tx) error {
 		r, ok, err := getRecord(tx, string(c.Path))
 		current = ok && r.generation == c.generation
 		return err
@@ -310,7 +307,7 @@ func (c *Claim) settle(outcome func(ch *change, r record, now time.Time) error) 
 	now := time.Now().Round(0)
 	err := c.q.commit(func(ch *change) error {
 		r, ok, err := getRecord(ch.tx, string(c.Path))
-		if err != nil || !ok || c.epoch != ch.epoch {
+		if err != nil || !ok {
 			return err
 		}
 		return outcome(ch, r, now)

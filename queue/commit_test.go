@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	berrors "go.etcd.io/bbolt/errors"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 func openQueue(t testing.TB) *Queue {
@@ -32,100 +32,16 @@ func numbered(n int) Change {
 	}
 }
 
-// waitPending waits until n calls wait for the writer.
-func waitPending(t *testing.T, q *Queue, n int) {
+func transactions(t *testing.T, q *Queue) (n int) {
 	t.Helper()
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	limit := time.After(20 * time.Second)
-	for {
-		q.pending.Lock()
-		got := len(q.pending.calls)
-		q.pending.Unlock()
-		if got == n {
-			return
-		}
-		select {
-		case <-poll.C:
-		case <-limit:
-			t.Fatalf("%d calls wait, want %d", got, n)
-		}
-	}
-}
-
-func transactions(t *testing.T, q *Queue) int {
-	t.Helper()
-	n, err := q.Transactions()
+	err := q.view(func(tx *db.Tx) error {
+		n = tx.ID()
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// TestCommitTogether: calls that come while a transaction is under way share the next one.
-func TestCommitTogether(t *testing.T) {
-	t.Parallel()
-	q := openQueue(t)
-	before := transactions(t, q)
-	const calls = 100
-	var wg sync.WaitGroup
-	q.writer.Lock()
-	for n := range calls {
-		wg.Go(func() {
-			if err := q.Enqueue([]Change{numbered(n)}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	waitPending(t, q, calls)
-	q.writer.Unlock()
-	wg.Wait()
-	if got := transactions(t, q) - before; got != 1 {
-		t.Errorf("%d calls that waited together took %d transactions, want 1", calls, got)
-	}
-	if s, err := q.Stats(); err != nil || s.Queued != calls {
-		t.Errorf("%+v, %v, want %d queued", s, err, calls)
-	}
-	if err := Invariants(q); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestCommitApart: of calls that share a transaction, one that fails does not fail the others, and each gets its own
-// error.
-func TestCommitApart(t *testing.T) {
-	t.Parallel()
-	q := openQueue(t)
-	const calls, bad = 20, 7
-	errs := make([]error, calls)
-	var wg sync.WaitGroup
-	q.writer.Lock()
-	for n := range calls {
-		wg.Go(func() {
-			c := numbered(n)
-			if n == bad {
-				c.Path = ""
-			}
-			errs[n] = q.Enqueue([]Change{c})
-		})
-	}
-	waitPending(t, q, calls)
-	q.writer.Unlock()
-	wg.Wait()
-	for n, err := range errs {
-		switch {
-		case n == bad && !errors.Is(err, berrors.ErrKeyRequired):
-			t.Errorf("the call without a path got %v", err)
-		case n != bad && err != nil:
-			t.Errorf("call %d got %v", n, err)
-		}
-	}
-	if s, err := q.Stats(); err != nil || s.Queued != calls-1 {
-		t.Errorf("%+v, %v, want %d queued", s, err, calls-1)
-	}
-	if err := Invariants(q); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestCommitManyWriters: what many writers enqueue at once is there for each when its call returns.
@@ -246,40 +162,41 @@ func TestNoDeadlockWhileGrowing(t *testing.T) {
 // TestPromoteLooksAgain: an item that was put off once more, while its promotion waited for the writer, is left alone.
 func TestPromoteLooksAgain(t *testing.T) {
 	t.Parallel()
-	q := openQueue(t)
-	path := numbered(1).Path
-	if err := q.Enqueue([]Change{numbered(1)}); err != nil {
-		t.Fatal(err)
-	}
-	c, err := q.Next(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	if err := c.Retry(now, "no answer"); err != nil {
-		t.Fatal(err)
-	}
-	q.writer.Lock()
-	promoted := make(chan error, 1)
-	go func() {
-		_, err := q.promote(now)
-		promoted <- err
-	}()
-	waitPending(t, q, 1)
-	err = q.transact([]*call{{fn: func(ch *change) error {
-		r, _, err := getRecord(ch.tx, path)
-		if err != nil {
-			return err
+	synctest.Test(t, func(t *testing.T) {
+		q := openQueue(t)
+		defer q.Close()
+		path := numbered(1).Path
+		if err := q.Enqueue([]Change{numbered(1)}); err != nil {
+			t.Fatal(err)
 		}
-		later := r
-		later.due = now.Add(time.Hour).UnixNano()
-		return ch.put(path, r, true, later)
-	}}})
-	q.writer.Unlock()
-	if err := errors.Join(err, <-promoted); err != nil {
-		t.Fatal(err)
-	}
-	if f, err := q.File(codestory.Path(path)); err != nil || f.State != codestory.Retrying {
-		t.Errorf("it is %+v, %v", f, err)
-	}
+		c, err := q.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		if err := c.Retry(now, "no answer"); err != nil {
+			t.Fatal(err)
+		}
+		promoted := make(chan error, 1)
+		err = q.commit(func(ch *change) error {
+			go func() {
+				_, err := q.promote(now)
+				promoted <- err
+			}()
+			synctest.Wait() // until it has seen the item as it was, and waits for this transaction
+			r, _, err := getRecord(ch.tx, path)
+			if err != nil {
+				return err
+			}
+			later := r
+			later.due = now.Add(time.Hour).UnixNano()
+			return ch.put(path, r, true, later)
+		})
+		if err := errors.Join(err, <-promoted); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := q.File(codestory.Path(path)); err != nil || f.State != codestory.Retrying {
+			t.Errorf("it is %+v, %v", f, err)
+		}
+	})
 }

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Others write into the store too: what is in the index of an object may have been true once.
@@ -76,7 +75,7 @@ func (ch *change) noteOthers(path, etag string) error {
 // Others reports whether others have stored the object of the path, or were given a form to, and whether one of those
 // may be posted right now.
 func (q *Queue) Others(path codestory.Path) (others, posting bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		f, err := getForm(tx, string(path))
 		signed := f.destination == q.destination && f.destination != 0
 		others = signed || tx.Bucket(bucketFound).Get([]byte(path)) != nil
@@ -90,11 +89,11 @@ func (q *Queue) Others(path codestory.Path) (others, posting bool, err error) {
 // right now.
 func (q *Queue) OthersOf(id codestory.StoryID) (others bool, posting []codestory.Path, err error) {
 	prefix, now := []byte(id+"/"), time.Now().UnixNano()
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		others = prefixed(tx.Bucket(bucketFound), prefix) != nil
 		c := tx.Bucket(bucketForms).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			f, err := decodeForm(k, v)
+			f, err := decodeForm(v)
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,13 @@ package queue
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
-// counts are the records by state. They are kept in memory, counted once at Open.
+// counts are the records by state. They stand in the database, and each transaction that changes records changes them.
 type counts struct {
 	queued, retrying, blocked tally
 	synced, other             tally
@@ -63,21 +64,33 @@ func (c *counts) encode(destination uint64) []byte {
 	for _, t := range c.tallies() {
 		b = binary.AppendVarint(binary.AppendVarint(b, t.files), t.bytes)
 	}
-	return seal(keyCounts, b)
+	return b
 }
 
 // savedCounts are those that were saved, if they are for this destination.
-func savedCounts(tx *bolt.Tx, destination uint64) (c counts, ok bool) {
-	body, ok := unseal(keyCounts, tx.Bucket(bucketMeta).Get(keyCounts))
-	d := decoder{rest: body}
+func savedCounts(tx *db.Tx, destination uint64) (c counts, ok bool) {
+	d := decoder{rest: tx.Bucket(bucketMeta).Get(keyCounts)}
 	saved := d.uvarint()
 	for _, t := range c.tallies() {
 		t.files, t.bytes = d.varint(), d.varint()
 	}
-	return c, ok && !d.bad && len(d.rest) == 0 && saved == destination
+	return c, !d.bad && len(d.rest) == 0 && saved == destination
 }
 
-func recount(tx *bolt.Tx, destination uint64) (c counts, err error) {
+// saveCounts adds to the counts what the call has changed.
+func (ch *change) saveCounts() error {
+	if ch.counts == (counts{}) {
+		return nil
+	}
+	next, ok := savedCounts(ch.tx, ch.destination)
+	if !ok {
+		return fmt.Errorf("%w: the counts do not decode", ErrDamaged)
+	}
+	next.sum(ch.counts)
+	return ch.tx.Bucket(bucketMeta).Put(keyCounts, next.encode(ch.destination))
+}
+
+func recount(tx *db.Tx, destination uint64) (c counts, err error) {
 	err = forEachRecord(tx, func(_ []byte, r record) error {
 		c.add(r, destination)
 		return nil
@@ -94,21 +107,18 @@ type Stats struct {
 	Paused                               bool // by a person
 }
 
-// Stats is answered from memory and a few look-ups, however long the queue is.
+// Stats takes a few look-ups, however long the queue is.
 func (q *Queue) Stats() (Stats, error) {
-	q.mu.Lock()
-	c := q.counts
-	q.mu.Unlock()
-	s := Stats{
-		Retrying: c.retrying.files,
-		Blocked:  c.blocked.files,
-		Bytes:    c.queued.bytes + c.retrying.bytes + c.blocked.bytes,
-
-		SyncedFiles: c.synced.files,
-		SyncedBytes: c.synced.bytes,
-	}
+	var s Stats
 	claimed := q.claimedNow()
-	err := q.view(func(tx *bolt.Tx) error {
+	err := q.view(func(tx *db.Tx) error {
+		c, ok := savedCounts(tx, q.destination)
+		if !ok { // opened read-only for another destination
+			var err error
+			if c, err = recount(tx, q.destination); err != nil {
+				return err
+			}
+		}
 		for path := range claimed { // some may have been dropped, or blocked, since
 			r, ok, err := getRecord(tx, path)
 			if err != nil {
@@ -122,14 +132,17 @@ func (q *Queue) Stats() (Stats, error) {
 			s.Oldest = unixTime(ns)
 		}
 		s.Paused = isPaused(tx)
+		s.Queued = max(0, c.queued.files-s.Uploading)
+		s.Retrying, s.Blocked = c.retrying.files, c.blocked.files
+		s.Bytes = c.queued.bytes + c.retrying.bytes + c.blocked.bytes
+		s.SyncedFiles, s.SyncedBytes = c.synced.files, c.synced.bytes
 		return nil
 	})
-	s.Queued = max(0, c.queued.files-s.Uploading)
 	return s, err
 }
 
 // firstOf is the first entry of an index.
-func firstOf(tx *bolt.Tx, bucket []byte) (n int64, path string, ok bool) {
+func firstOf(tx *db.Tx, bucket []byte) (n int64, path string, ok bool) {
 	k, _ := tx.Bucket(bucket).Cursor().First()
 	return splitIndexKey(k)
 }

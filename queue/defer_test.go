@@ -6,8 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/queue"
 )
@@ -80,16 +78,5 @@ func TestVanishedEndsWhatRests(t *testing.T) {
 	must(t, q.Vanished(string(path)))
 	if f := file(t, q, path); f.State != codestory.Queued {
 		t.Errorf("what waits is %s after it vanished", f.State)
-	}
-}
-
-func TestEmptyDatabaseIsNotDamaged(t *testing.T) {
-	t.Parallel()
-	db := t.TempDir() + "/db"
-	empty, err := bolt.Open(db, 0o600, nil)
-	must(t, err)
-	must(t, empty.Close())
-	if _, err := queue.Open(db, "", queue.Options{ReadOnly: true}); !errors.Is(err, queue.ErrEmpty) {
-		t.Errorf("a database that was made and never written: %v", err)
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // MaxPath is the longest path that the database takes, in bytes: bbolt.MaxKeySize less the room for an index's time.
@@ -41,7 +40,7 @@ func (r *record) known(v codestory.Version, destination uint64) bool {
 // Known says for each of the files whether Enqueue would have nothing to do.
 func (q *Queue) Known(paths []string, versions []codestory.Version) ([]bool, error) {
 	known := make([]bool, len(paths))
-	err := q.view(func(tx *bolt.Tx) error {
+	err := q.view(func(tx *db.Tx) error {
 		for i, path := range paths {
 			r, ok, err := getRecord(tx, path)
 			if err != nil {
@@ -181,7 +180,7 @@ func (ch *change) gone(path string, old record) error {
 }
 
 // prefixed is the first key with the prefix, or nil.
-func prefixed(b *bolt.Bucket, prefix []byte) []byte {
+func prefixed(b db.Bucket, prefix []byte) []byte {
 	if k, _ := b.Cursor().Seek(prefix); bytes.HasPrefix(k, prefix) {
 		return k
 	}

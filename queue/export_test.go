@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"reflect"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Bare is the file as far as others see it.
@@ -17,15 +15,15 @@ func Bare(f File) File {
 	return f
 }
 
-// Invariants holds the database against itself: bbolt's own check of its pages, records against the indexes, stories
+// Invariants holds the database against itself: its pages and checksums, records against the indexes, stories
 // against theirs, counts against a recount.
 func Invariants(q *Queue) error {
-	var recount counts
-	err := q.view(func(tx *bolt.Tx) error {
-		errs := []error{bboltCheck(tx)}
+	return q.view(func(tx *db.Tx) error {
+		var counted counts
+		errs := []error{tx.Check()}
 		want := map[string]int{} // how many entries each index should have
 		errs = append(errs, forEachRecord(tx, func(path []byte, r record) error {
-			recount.add(r, q.destination)
+			counted.add(r, q.destination)
 			for _, e := range r.entries(string(path)) {
 				want[string(e.bucket)]++
 				if !has(tx.Bucket(e.bucket), e.key) {
@@ -45,48 +43,15 @@ func Invariants(q *Queue) error {
 				errs = append(errs, fmt.Errorf("the index %s has %d entries and should have %d", index, got, want[string(index)]))
 			}
 		}
-		errs = append(errs, invariantStories(tx))
-		return errors.Join(errs...)
-	})
-	err = errors.Join(err, q.Check(), invariantKept(q))
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.counts != recount {
-		err = errors.Join(err, fmt.Errorf("counts are %+v and a recount gives %+v", q.counts, recount))
-	}
-	return err
-}
-
-func bboltCheck(tx *bolt.Tx) error {
-	var errs []error
-	for err := range tx.Check() {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// invariantKept holds the file beside the database against it.
-func invariantKept(q *Queue) error {
-	q.writer.Lock()
-	defer q.writer.Unlock()
-	if q.kept.file == nil { // opened read-only
-		return nil
-	}
-	got, unread, found, err := readKept(q.kept.path)
-	if err != nil || !found || unread > 0 {
-		return fmt.Errorf("what is kept: found %t, unread %d, %w", found, unread, err)
-	}
-	return q.view(func(tx *bolt.Tx) error {
-		want, err := gather(tx)
-		if err == nil && !reflect.DeepEqual(got, want) {
-			err = fmt.Errorf("kept is %+v and should be %+v", got, want)
+		if saved, ok := savedCounts(tx, q.destination); ok && saved != counted {
+			errs = append(errs, fmt.Errorf("counts are %+v and should be %+v", saved, counted))
 		}
-		return err
+		return errors.Join(append(errs, invariantStories(tx))...)
 	})
 }
 
 // invariantStories holds each story against its place among the newest, and each file with a story against that.
-func invariantStories(tx *bolt.Tx) error {
+func invariantStories(tx *db.Tx) error {
 	var errs []error
 	stories := 0
 	errs = append(errs, tx.Bucket(bucketStories).ForEach(func(id, _ []byte) error {
@@ -110,12 +75,14 @@ func invariantStories(tx *bolt.Tx) error {
 	return errors.Join(errs...)
 }
 
-func has(b *bolt.Bucket, key []byte) bool {
+var indexes = [][]byte{bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling, bucketMoved}
+
+func has(b db.Bucket, key []byte) bool {
 	k, _ := b.Cursor().Seek(key)
 	return bytes.Equal(k, key)
 }
 
-func entryCount(b *bolt.Bucket) (n int) {
+func entryCount(b db.Bucket) (n int) {
 	c := b.Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		n++
@@ -125,35 +92,9 @@ func entryCount(b *bolt.Bucket) (n int) {
 
 // Transactions is how many write transactions the database has seen.
 func (q *Queue) Transactions() (n int, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		n = tx.ID()
 		return nil
 	})
 	return n, err
-}
-
-// MigrateSome does the first n transactions of a migration, and reports whether those are all.
-func MigrateSome(path string, n int) (done bool, err error) {
-	db, err := bolt.Open(path, 0o600, nil)
-	if err != nil {
-		return false, err
-	}
-	for range n {
-		err = errors.Join(err, db.Update(func(tx *bolt.Tx) (err error) {
-			more, err := migrateSome(tx)
-			done = !more
-			return err
-		}))
-	}
-	return done, errors.Join(err, db.Close())
-}
-
-// Unchecked are Options that leave damage to be met later, as it is in a database too large to be checked each time.
-func Unchecked() Options { return Options{unchecked: true} }
-
-// CompactNow compacts the database whether that pays or not.
-func CompactNow(q *Queue) error {
-	q.writer.Lock()
-	defer q.writer.Unlock()
-	return q.compact()
 }

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // File is what the index knows of one file.
@@ -48,22 +47,18 @@ func (s Stored) record(destination, generation uint64, now time.Time) stored {
 
 // File returns what is known of the path; codestory.ErrNotFound where nothing is.
 func (q *Queue) File(path codestory.Path) (File, error) {
-	r, known, changes := q.records.get(string(path))
-	if !known {
-		err := q.view(func(tx *bolt.Tx) (err error) {
-			if r, known, err = getRecord(tx, string(path)); err == nil && !known {
-				err = fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
-			}
-			return err
-		})
-		if err != nil {
-			return File{}, err
+	var r record
+	err := q.view(func(tx *db.Tx) (err error) {
+		known := false
+		if r, known, err = getRecord(tx, string(path)); err == nil && !known {
+			err = fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 		}
-		q.records.put(string(path), r, changes)
+		return err
+	})
+	if err != nil {
+		return File{}, err
 	}
-	q.swap.RLock()
 	files := []File{q.describe(string(path), r)}
-	q.swap.RUnlock()
 	q.markUploading(files)
 	return files[0], nil
 }
@@ -72,12 +67,12 @@ func (q *Queue) File(path codestory.Path) (File, error) {
 func (q *Queue) Files(id codestory.StoryID) ([]File, error) {
 	var files []File
 	prefix := []byte(id + "/")
-	err := q.view(func(tx *bolt.Tx) error {
+	err := q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketFiles).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			r, err := decode(k, v)
 			if err != nil {
-				return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, k)
+				return err
 			}
 			files = append(files, q.describe(string(k), r))
 		}

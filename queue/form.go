@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // A form lets others upload an object, which makes that this daemon's own: to be deleted with its story.
@@ -22,31 +21,29 @@ type form struct {
 	used []int64 // when those expire that have brought their file, likewise; what has expired long ago is left out
 }
 
-// encode is the form sealed under its path.
-func (f form) encode(path []byte) []byte {
+func (f form) encode() []byte {
 	b := binary.AppendVarint(binary.AppendUvarint(nil, f.destination), f.until)
 	for _, expires := range f.used {
 		b = binary.AppendVarint(b, expires)
 	}
-	return seal(path, b)
+	return b
 }
 
-func getForm(tx *bolt.Tx, path string) (form, error) {
+func getForm(tx *db.Tx, path string) (form, error) {
 	b := tx.Bucket(bucketForms).Get([]byte(path))
 	if b == nil {
 		return form{}, nil
 	}
-	return decodeForm([]byte(path), b)
+	return decodeForm(b)
 }
 
-func decodeForm(path, b []byte) (form, error) {
-	body, ok := unseal(path, b)
-	d := decoder{rest: body}
+func decodeForm(b []byte) (form, error) {
+	d := decoder{rest: b}
 	f := form{destination: d.uvarint(), until: d.varint()}
 	for !d.bad && len(d.rest) > 0 {
 		f.used = append(f.used, d.varint())
 	}
-	if !ok || d.bad {
+	if d.bad {
 		return form{}, fmt.Errorf("%w: a form does not decode", ErrDamaged)
 	}
 	return f, nil
@@ -70,7 +67,7 @@ func (q *Queue) SignForm(path codestory.Path, until time.Time) error {
 
 // FormSigned reports whether somebody may be uploading the object of the path.
 func (q *Queue) FormSigned(path codestory.Path) (signed bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		f, err := getForm(tx, string(path))
 		signed = f.destination == q.destination && f.destination != 0 && f.until > time.Now().UnixNano()
 		return err
@@ -80,7 +77,7 @@ func (q *Queue) FormSigned(path codestory.Path) (signed bool, err error) {
 
 // FormUsed reports whether the form of the path that expires then has brought its file.
 func (q *Queue) FormUsed(path codestory.Path, expires time.Time) (used bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		f, err := getForm(tx, string(path))
 		used = slices.Contains(f.used, expires.UnixNano())
 		return err
@@ -126,12 +123,10 @@ func (ch *change) useForm(path string, expires, now time.Time) error {
 	}
 	f.used = slices.DeleteFunc(f.used, func(used int64) bool { return used < now.Add(-usedFor).UnixNano() })
 	f.used = append(f.used, expires.UnixNano())
+	ch.asked = true // a backup that did not know it would let the form be used again
 	return ch.putForm(path, f)
 }
 
 func (ch *change) putForm(path string, f form) error {
-	ch.keep(f.keep(path, ch.name))
-	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode([]byte(path)))
+	return ch.tx.Bucket(bucketForms).Put([]byte(path), f.encode())
 }
-
-func (ch *change) endForm(path string) error { return ch.end(bucketForms, path, kept{Kind: keptForm}) }

@@ -7,9 +7,8 @@ import (
 	"maps"
 	"slices"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // itemIndexes together hold every item, in the order that Items lists them.
@@ -33,7 +32,7 @@ func (q *Queue) Items(state codestory.FileState, limit int, cursor string) (page
 		}
 	}
 	claimed := q.claimedNow()
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		var last string
 		for i, k := range indexKeys(tx, indexes, index, after) {
 			f, err := q.item(tx, k, claimed)
@@ -55,7 +54,7 @@ func (q *Queue) Items(state codestory.FileState, limit int, cursor string) (page
 
 // indexKeys yields the entries of the indexes from number first on, with the number of their index: of the first index
 // those that follow after, or all where that is nil.
-func indexKeys(tx *bolt.Tx, indexes [][]byte, first int, after []byte) func(yield func(int, []byte) bool) {
+func indexKeys(tx *db.Tx, indexes [][]byte, first int, after []byte) func(yield func(int, []byte) bool) {
 	return func(yield func(int, []byte) bool) {
 		for i := first; i < len(indexes); i, after = i+1, nil {
 			c := tx.Bucket(indexes[i]).Cursor()
@@ -75,7 +74,7 @@ func (q *Queue) claimedNow() map[string]*Claim {
 }
 
 // item is the file that an index entry is of.
-func (q *Queue) item(tx *bolt.Tx, key []byte, claimed map[string]*Claim) (File, error) {
+func (q *Queue) item(tx *db.Tx, key []byte, claimed map[string]*Claim) (File, error) {
 	_, path, ok := splitIndexKey(key)
 	if !ok {
 		return File{}, fmt.Errorf("%w: an index entry of %d bytes", ErrDamaged, len(key))

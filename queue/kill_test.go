@@ -12,7 +12,7 @@ import (
 var killRounds = flag.Int("rounds", 30, "how many times the writing process is killed")
 
 func TestMain(m *testing.M) {
-	queuetest.Main(queue.CompactNow)
+	queuetest.Main()
 	os.Exit(m.Run())
 }
 
@@ -25,7 +25,7 @@ func TestKill(t *testing.T) {
 	queuetest.Kill(t, *killRounds, queue.Invariants)
 }
 
-// TestKillAsked kills a process that is told what to drop, again and again, and damages the database that it leaves.
+// TestKillAsked kills a process that drops files, again and again, and damages the database that it leaves.
 func TestKillAsked(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it kills processes")

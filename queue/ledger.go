@@ -3,13 +3,11 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // The ledger holds the state of every upload in parts that was begun and not seen to end. What is in it is ours to
@@ -36,44 +34,35 @@ type ledgerEntry struct {
 	state       []byte
 }
 
-// encode is the entry, sealed under its key.
-func (e ledgerEntry) encode(key []byte) []byte {
+func (e ledgerEntry) encode() []byte {
 	b := binary.AppendUvarint(nil, e.destination)
 	b = binary.AppendVarint(b, e.version.Size)
 	b = binary.AppendVarint(b, e.version.ModTime)
 	b = binary.AppendVarint(b, e.version.ChangeTime)
 	b = binary.AppendUvarint(b, e.version.Inode)
-	return seal(key, append(b, e.state...))
+	return append(b, e.state...)
 }
 
 func decodeLedger(key, value []byte) (path string, e ledgerEntry, err error) {
 	path, generation, ok := splitLedgerKey(key)
-	body, sealed := unseal(key, value)
-	d := decoder{rest: body}
+	d := decoder{rest: value}
 	e = ledgerEntry{generation: generation, destination: d.uvarint(), version: codestory.Version{
 		Size: d.varint(), ModTime: d.varint(), ChangeTime: d.varint(), Inode: d.uvarint(),
 	}}
 	e.state = d.rest
-	if !ok || !sealed || d.bad {
+	if !ok || d.bad {
 		return "", ledgerEntry{}, fmt.Errorf("%w: an entry of the ledger does not decode", ErrDamaged)
 	}
 	return path, e, nil
 }
 
-// keep is the entry as it is kept beside the database.
-func (e ledgerEntry) keep(path, destination string) kept {
-	k := keepUpload(path, e.generation)
-	k.Version, k.Destination, k.State = e.version, destination, e.state
-	return k
-}
-
 // State is what was saved last for an upload of this version to this destination; nil where nothing was.
 func (c *Claim) State() []byte {
 	var state []byte
-	err := c.q.view(func(tx *bolt.Tx) error {
+	err := c.q.view(func(tx *db.Tx) error {
 		key := ledgerKey(string(c.Path), c.generation)
 		value := tx.Bucket(bucketLedger).Get(key)
-		if value == nil || c.epoch != c.q.epoch {
+		if value == nil {
 			return nil
 		}
 		_, e, err := decodeLedger(key, value)
@@ -92,13 +81,9 @@ func (c *Claim) State() []byte {
 // superseded and the upload was Forgotten.
 func (c *Claim) Save(state []byte) error {
 	return c.q.commit(func(ch *change) error {
-		if c.epoch != ch.epoch {
-			return errors.New("the database was rebuilt under the upload, which has to be begun anew")
-		}
 		e := ledgerEntry{generation: c.generation, destination: ch.destination, version: c.Version, state: state}
 		key := ledgerKey(string(c.Path), c.generation)
-		ch.keep(e.keep(string(c.Path), ch.name))
-		return ch.tx.Bucket(bucketLedger).Put(key, e.encode(key))
+		return ch.tx.Bucket(bucketLedger).Put(key, e.encode())
 	})
 }
 
@@ -108,7 +93,6 @@ func (ch *change) forgetUpload(path string, generation uint64) error {
 	if ledger.Get(key) == nil {
 		return nil
 	}
-	ch.keep(ended(keepUpload(path, generation)))
 	return ledger.Delete(key)
 }
 
@@ -123,7 +107,7 @@ type Upload struct {
 // Abandoned lists up to limit uploads to this destination whose version was superseded, dropped or is gone.
 func (q *Queue) Abandoned(limit int) (uploads []Upload, err error) {
 	claimed := q.claimedNow()
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketLedger).Cursor()
 		for k, v := c.First(); k != nil && len(uploads) < limit; k, v = c.Next() {
 			path, e, err := decodeLedger(k, v)

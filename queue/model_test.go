@@ -29,7 +29,7 @@ func TestModel(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			queuetest.Model(t, seed, *modelSteps, queue.Invariants, queue.CompactNow)
+			queuetest.Model(t, seed, *modelSteps, queue.Invariants)
 		})
 	}
 }

@@ -5,9 +5,8 @@ import (
 	"hash/fnv"
 	"math"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // StoredFile is a file that is stored under a name of its own.
@@ -37,7 +36,7 @@ func movedKey(v codestory.Version, path string) []byte {
 // for the caller to find out.
 func (c *Claim) StoredElsewhere(limit int) (found []StoredFile, err error) {
 	prefix := movedKey(c.Version, "")
-	err = c.q.view(func(tx *bolt.Tx) error {
+	err = c.q.view(func(tx *db.Tx) error {
 		for _, path := range pathsOf(tx.Bucket(bucketMoved), prefix) {
 			path = path[len(prefix):]
 			r, ok, err := getRecord(tx, path)

@@ -37,7 +37,7 @@ func (ch *change) noteSound(path string, r record) {
 }
 
 // tell tells the observer what was changed.
-func (q *Queue) tell(ch change) {
+func (q *Queue) tell(ch *change) {
 	if q.observer == nil {
 		return
 	}

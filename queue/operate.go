@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // What a person may do to the queue.
@@ -69,7 +68,7 @@ func (ch *change) retry(path string, r record) error {
 }
 
 // firstPaths are the first limit paths of the indexes, taken together.
-func firstPaths(tx *bolt.Tx, limit int, indexes ...[]byte) (paths []string) {
+func firstPaths(tx *db.Tx, limit int, indexes ...[]byte) (paths []string) {
 	for _, index := range indexes {
 		c := tx.Bucket(index).Cursor()
 		for k, _ := c.First(); k != nil && len(paths) < limit; k, _ = c.Next() {
@@ -101,7 +100,7 @@ func (q *Queue) Drop(path, reason string) error {
 
 // Ignored lists up to limit files that were dropped, with the reason.
 func (q *Queue) Ignored(limit int) (ignored []codestory.Ignored, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		for _, path := range firstPaths(tx, limit, bucketIgnored) {
 			r, _, err := getRecord(tx, path)
 			if err != nil {
@@ -119,19 +118,17 @@ var keyPaused = []byte("paused")
 // SetPaused lets Next hand out nothing, or again what there is. It lasts until it is set otherwise, restarts included.
 func (q *Queue) SetPaused(paused bool) error {
 	err := q.commit(func(ch *change) error {
-		k := kept{Kind: keptPaused, Reason: time.Now().UTC().Format(time.RFC3339)}
+		ch.asked = true
 		if paused {
-			ch.keep(k)
-			return ch.tx.Bucket(bucketMeta).Put(keyPaused, []byte(k.Reason))
+			return ch.tx.Bucket(bucketMeta).Put(keyPaused, []byte(time.Now().UTC().Format(time.RFC3339)))
 		}
-		ch.keep(ended(k))
 		return ch.tx.Bucket(bucketMeta).Delete(keyPaused)
 	})
 	q.announce()
 	return err
 }
 
-func isPaused(tx *bolt.Tx) bool { return tx.Bucket(bucketMeta).Get(keyPaused) != nil }
+func isPaused(tx *db.Tx) bool { return tx.Bucket(bucketMeta).Get(keyPaused) != nil }
 
 // restingIndexes together hold every item that waits for a person, or for nothing.
 var restingIndexes = [][]byte{bucketBlocked, bucketIgnored}
@@ -144,7 +141,7 @@ func (q *Queue) Resting(limit int, cursor string) (settling, others []string, ne
 	if err != nil || index >= len(restingIndexes) {
 		return nil, nil, "", codestory.ErrCursor
 	}
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		settling = firstPaths(tx, limit, bucketSettling)
 		var last string
 		for i, k := range indexKeys(tx, restingIndexes, index, after) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/codestory/codestoryd/queue/db"
 
 	"github.com/codestory/codestoryd"
 )
@@ -20,32 +20,27 @@ type ownership struct {
 	Read codestory.Version `json:"read,omitzero"`
 }
 
-func getOwnership(tx *bolt.Tx, id codestory.StoryID) (ownership, bool, error) {
-	bucket := tx.Bucket(bucketOwners)
-	if bucket == nil { // a database of an older schema that is only looked at
-		return ownership{}, false, nil
-	}
-	b := bucket.Get([]byte(id))
+func getOwnership(tx *db.Tx, id codestory.StoryID) (ownership, bool, error) {
+	b := tx.Bucket(bucketOwners).Get([]byte(id))
 	if b == nil {
 		return ownership{}, false, nil
 	}
 	var o ownership
-	body, ok := unseal([]byte(id), b)
-	if !ok || json.Unmarshal(body, &o) != nil {
+	if json.Unmarshal(b, &o) != nil {
 		return ownership{}, false, fmt.Errorf("%w: the owner of story %s does not decode", ErrDamaged, id)
 	}
 	return o, true, nil
 }
 
-func putOwnership(tx *bolt.Tx, id codestory.StoryID, o ownership) error {
+func putOwnership(tx *db.Tx, id codestory.StoryID, o ownership) error {
 	body, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encoding the owner of story %s: %w", id, err)
 	}
-	return tx.Bucket(bucketOwners).Put([]byte(id), seal([]byte(id), body))
+	return tx.Bucket(bucketOwners).Put([]byte(id), body)
 }
 
-func putOwner(tx *bolt.Tx, id codestory.StoryID, owner codestory.Owner) error {
+func putOwner(tx *db.Tx, id codestory.StoryID, owner codestory.Owner) error {
 	o, _, err := getOwnership(tx, id)
 	if err != nil {
 		return err
@@ -57,7 +52,7 @@ func putOwner(tx *bolt.Tx, id codestory.StoryID, owner codestory.Owner) error {
 // Owner returns whose the story is; codestory.ErrNotFound if the index does not know the story.
 func (q *Queue) Owner(id codestory.StoryID) (codestory.Owner, error) {
 	var o ownership
-	err := q.view(func(tx *bolt.Tx) (err error) {
+	err := q.view(func(tx *db.Tx) (err error) {
 		var ok bool
 		o, ok, err = getOwnership(tx, id)
 		if err == nil && !ok {
@@ -70,7 +65,7 @@ func (q *Queue) Owner(id codestory.StoryID) (codestory.Owner, error) {
 
 // MetadataRead reports whether the version of a metadata.json that is not to be stored was read for the story.
 func (q *Queue) MetadataRead(id codestory.StoryID, v codestory.Version) (read bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		o, ok, err := getOwnership(tx, id)
 		read = ok && o.Read == v
 		return err
@@ -114,7 +109,7 @@ type Unowned struct {
 // Unowned lists stories whose owner is not known: at most limit, beginning behind the cursor, "" for the first. next is ""
 // after the last.
 func (q *Queue) Unowned(limit int, cursor string) (list []Unowned, next string, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketNewest).Cursor()
 		k, owner := c.First()
 		if cursor != "" {
@@ -138,41 +133,4 @@ func (q *Queue) Unowned(limit int, cursor string) (list []Unowned, next string, 
 		return nil
 	})
 	return list, next, err
-}
-
-// oldOwner is what the record of a story said of the owner before schema 4. "" was also that of a story whose owner is
-// not known, so it says nothing.
-type oldOwner struct {
-	Owned    bool `json:"owned"`
-	Metadata struct {
-		UserID string `json:"user_id"`
-	} `json:"metadata"`
-}
-
-func (o oldOwner) owner() codestory.Owner {
-	if !o.Owned || o.Metadata.UserID == "" {
-		return codestory.Owner{}
-	}
-	return codestory.OwnedBy(o.Metadata.UserID)
-}
-
-// convertStory brings the record of a story to schema 4, in which the owner has a value of its own.
-func convertStory(tx *bolt.Tx, key, value []byte) ([]byte, error) {
-	id := codestory.StoryID(key)
-	s, err := decodeStory(id, value)
-	if err != nil {
-		return nil, err
-	}
-	if o, ok, err := getOwnership(tx, id); err != nil {
-		return nil, err
-	} else if ok {
-		s.Owner = o.Owner
-	}
-	if err := tx.Bucket(bucketNewest).Put(s.newestKey(), []byte(s.Owner.Text())); err != nil {
-		return nil, err
-	}
-	if err := putOwner(tx, id, s.Owner); err != nil {
-		return nil, err
-	}
-	return s.encode()
 }

@@ -112,7 +112,7 @@ func TestOwnerOfWhatIsRead(t *testing.T) {
 			}
 		}
 	}
-	if err := q.Check(); err != nil {
+	if err := Invariants(q); err != nil {
 		t.Error(err)
 	}
 }

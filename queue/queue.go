@@ -28,18 +28,22 @@
 // A method that changes something has made it durable when it returns nil. Killed at any point before, the database is
 // what it was.
 //
-// Damage is an error, ErrDamaged, of whatever meets it. Options.Rebuild sets a damaged database aside and begins a new
-// one, with what is kept beside the database for that: see kept.go and rebuild.go.
+// Damage is an error, ErrDamaged, of whatever meets it, and then of Run: close the queue and open it again with that error
+// in Options.After. See queue/db.
 package queue
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"os/exec"
 	"sync"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // The buckets. Keys of files and stories are paths and story ids as they are.
@@ -51,7 +55,7 @@ var (
 	bucketAge          = []byte("age")          // time, path → ""; all of both, the longest waiting first
 	bucketBlocked      = []byte("blocked")      // time, path → ""; what waits for a person, the longest first
 	bucketIgnored      = []byte("ignored")      // time, path → ""; what a person has dropped
-	bucketSettling     = []byte("settling")     // time, path → ""; what has to settle anew
+	bucketSettling     = []byte("settling")     // time, path → ""; what has to settle again
 	bucketMoved        = []byte("moved")        // hash of a version, path → ""; the files that are stored, see moved.go
 	bucketLedger       = []byte("ledger")       // path, generation → destination, state of an upload in parts
 	bucketStories      = []byte("stories")      // story id → Story as JSON
@@ -62,194 +66,205 @@ var (
 	bucketForms        = []byte("forms")        // path → destination, time; uploads that others may do until then
 	bucketRemovals     = []byte("removals")     // path → destination, times, whether once; objects to be deleted
 	bucketUnanswered   = []byte("unanswered")   // path, ETag → destination, time; uploads that the store may still take
+	bucketAudio        = []byte("audio")        // path → soundEntry
+	bucketFaulty       = []byte("faulty")       // path → ""; those with faults
+	bucketOdd          = []byte("odd")          // path → ""; files with a note, see odd.go
 )
+
+// layout is the database's. Its schema is what this program writes and reads.
+var layout = db.Layout{Schema: 1, Buckets: [][]byte{
+	bucketMeta, bucketFiles, bucketReady, bucketDue, bucketAge, bucketBlocked, bucketIgnored, bucketSettling, bucketMoved,
+	bucketLedger, bucketStories, bucketNewest, bucketDestinations, bucketFound, bucketForms, bucketRemovals,
+	bucketUnanswered, bucketAudio, bucketFaulty, bucketOdd, bucketOwners,
+}}
 
 var (
 	// ErrLocked: another process has the database open.
-	ErrLocked = errors.New("the database is in use")
-	// ErrEmpty: nothing was ever written to the database, and it was opened to look only.
-	ErrEmpty = errors.New("the database is empty")
-	// ErrDamaged: the file is no database, or not a whole one. Nothing has been written to it.
-	ErrDamaged = errors.New("the database is damaged")
+	ErrLocked = db.ErrLocked
+	// ErrEmpty: nothing was ever written to the database, and it was opened read-only.
+	ErrEmpty = db.ErrEmpty
+	// ErrDamaged: the file is not a database of this program, or not a whole one.
+	ErrDamaged = db.ErrDamaged
 )
 
-// Options are what Open can do without.
-type Options struct {
-	// Timeout is how long to wait for another process to let go of the database; 0 waits for one second.
-	Timeout time.Duration
-	// ReadOnly looks and changes nothing; every method that would write fails.
-	ReadOnly bool
-	// Rebuild sets a damaged database aside, see Rebuilt, where Open would otherwise fail and leave it as it is.
-	Rebuild bool
+// Options are the optional parts of Open.
+type Options = db.Options
 
-	check     bool // however large it is
-	unchecked bool // by a test
-}
-
-// Queue is an open database. All methods may be called at the same time.
+// Queue is an open database. All methods may be called concurrently.
 type Queue struct {
-	path string
+	db          *db.DB
+	name        string // of the destination
+	destination uint64 // its number; 0 if there is none
+	observer    func(File)
 
-	// swap guards what follows: it is held to read for a look at the database, to write where another takes its place,
-	// which whoever holds writer may do.
-	swap        sync.RWMutex
-	db          *bolt.DB // nil while a damaged one has not been replaced yet
-	file        *os.File // of db
-	name        string   // of the destination
-	destination uint64   // its number; 0 where there is none
-	rebuilt     *Rebuilt
-	checked     bool // when it was opened
-	epoch       int  // counts the databases that were lost under us
-
-	observer func(File) // nil for none
-	records  records
-
-	writer  sync.Mutex // held for a write transaction
-	kept    keptFile   // guarded by writer
-	broken  error      // the damage that a write transaction met; guarded by writer
-	writes  int        // transactions that were begun; guarded by writer
-	looked  look       // by Touched; guarded by writer
-	pending struct {
-		sync.Mutex
-		calls []*call
-		led   bool // a call commits them, or is about to
-		crowd bool // it was more than one the last time
-	}
-	damage  damage
-	trouble trouble
-
-	// mu guards all below. A transaction may begin while it is held, and waits then for those under way where the
-	// database grows: so it must not be asked for inside one that reads. It comes after writer and before swap.
+	// mu guards what follows. A transaction may begin while it is held, and waits then for those under way if the
+	// database grows: so it must not be locked inside one that reads.
 	mu       sync.Mutex
+	recovery *Recovery // nil if the database was never lost
 	claimed  map[string]*Claim
 	deferred map[string]deferral
-	counts   counts
 	changed  chan struct{} // closed, and replaced, when there may be something new to claim
 	awaited  bool          // somebody has changed, and may wait for it
 }
 
-// Open opens the database, made if absent unless it is opened read-only. destination names the store that the caller
-// uploads to (remote.Info.Destination): what the index knows of other stores counts as not uploaded. "" is the one that
-// was named last. The error wraps ErrLocked, naming the process that has the database open, or ErrDamaged.
+// Open opens the database, and makes it if there is none, unless it is opened read-only. destination names the store
+// that the caller uploads to (remote.Info.Destination): what the index knows of other stores counts as not uploaded. ""
+// is the one that was named last. For the errors see db.Open.
 func Open(path, destination string, opts Options) (*Queue, error) {
-	if opts.Timeout == 0 {
-		opts.Timeout = time.Second
+	file, err := db.Open(path, layout, opts)
+	if err != nil {
+		return nil, err
 	}
-	return openOrRebuild(path, destination, opts, nil)
-}
-
-// openOrRebuild is Open; lost is what Rebuilt is to say of a database that was set aside before.
-func openOrRebuild(path, destination string, opts Options, lost *Rebuilt) (*Queue, error) {
-	q, err := open(path, destination, opts, lost)
-	if !opts.Rebuild || opts.ReadOnly || !errors.Is(err, ErrDamaged) {
-		return q, err
-	}
-	lost, asideErr := setAside(path, err)
-	if asideErr != nil {
-		return nil, fmt.Errorf("%w; %w", err, asideErr)
-	}
-	return open(path, destination, opts, lost)
-}
-
-// open opens what is there, and sets nothing aside.
-func open(path, destination string, opts Options, lost *Rebuilt) (*Queue, error) {
 	q := &Queue{
-		path:    path,
-		kept:    keptFile{path: path + keptSuffix},
-		claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{}),
+		db: file, claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{}),
 	}
-	q.damage.reset()
-	var err error
-	if q.db, q.file, err = openFile(path, opts); err != nil {
-		return nil, openError(path, err)
+	if err = q.noteRecovery(); err == nil {
+		err = q.choose(destination, opts.ReadOnly)
 	}
-	if err := q.load(destination, opts, lost); err != nil {
-		_ = q.Close()
-		return nil, openError(path, err)
+	if err != nil {
+		return nil, errors.Join(err, q.Close())
 	}
 	return q, nil
 }
 
-// load looks at what is there, and only then makes what is absent: a file that is refused stays as it is, byte for byte.
-func (q *Queue) load(destination string, opts Options, lost *Rebuilt) error {
-	readOnly := opts.ReadOnly
-	if err := checkFile(q.file); err != nil {
-		return err
+// CheckMain is the process that checks the database at path: see db.CheckMain.
+func CheckMain(path string, stdin io.Reader, stderr io.Writer) (exitCode int) {
+	return db.CheckMain(path, layout, stdin, stderr)
+}
+
+// CheckWith makes an Options.Check of a command that calls CheckMain.
+func CheckWith(command func(ctx context.Context, path string) *exec.Cmd) func(ctx context.Context, path string) error {
+	return func(ctx context.Context, path string) error { return db.CheckWith(ctx, path, command) }
+}
+
+// Run maintains the database until ctx ends or it is damaged, which is the error: see db.DB.Run.
+func (q *Queue) Run(ctx context.Context) error { return q.db.Run(ctx) }
+
+// Backup backs the database up now: see db.DB.Backup.
+func (q *Queue) Backup(ctx context.Context) error { return q.db.Backup(ctx) }
+
+// Close waits for transactions under way and closes the file. Claims that are still open are waiting again when the
+// database is opened next.
+func (q *Queue) Close() error { return q.db.Close() }
+
+// Path is where the database is.
+func (q *Queue) Path() string { return q.db.Path() }
+
+// Destination is the name of the store that the index is about; "" if none was ever named.
+func (q *Queue) Destination() string { return q.name }
+
+// Damage is the first damage that anything met; nil if there was none.
+func (q *Queue) Damage() error { return q.db.Damage() }
+
+// Ping returns nil while the database can be read.
+func (q *Queue) Ping() error { return q.view(func(*db.Tx) error { return nil }) }
+
+func (q *Queue) view(fn func(*db.Tx) error) error { return q.db.View(fn) }
+
+// change is what one call does in a write transaction.
+type change struct {
+	tx          *db.Tx
+	destination uint64
+	counts      counts
+	asked       bool // by a person, or not to be found out again: it is backed up soon
+
+	noted []noted
+	more  bool // was changed than is noted
+}
+
+// commit runs fn in a write transaction, which it may share with others, and returns once it is durable. fn may run more
+// than once.
+func (q *Queue) commit(fn func(*change) error) error {
+	var done *change
+	err := q.db.Batch(func(tx *db.Tx) error {
+		ch := &change{tx: tx, destination: q.destination}
+		if err := fn(ch); err != nil {
+			return err
+		}
+		tx.OnCommit(func() { q.tell(ch) })
+		done = ch
+		return ch.saveCounts()
+	})
+	if err == nil && done.asked {
+		q.db.BackupSoon()
 	}
-	fresh, old := false, false
-	err := q.view(func(tx *bolt.Tx) (err error) {
-		if fresh = isNew(tx); fresh {
+	return err
+}
+
+// Recovery says how the database was lost, and where the present one comes from. The caller finds the files in the
+// output directory and enqueues them; what the store has of them it can ask the store (Claim.Lost).
+type Recovery struct {
+	At     time.Time `json:"at"`
+	Aside  string    `json:"aside,omitempty"`  // where the damaged one is; "" if it was not there
+	Reason string    `json:"reason,omitempty"` // what was wrong with it
+	Backup time.Time `json:"backup,omitzero"`  // when the backup was made that was taken; zero for an empty database
+	Listed bool      `json:"listed,omitempty"` // the store was asked what it has; see NoteListed
+	Now    bool      `json:"-"`                // by this Open
+}
+
+var keyRecovery = []byte("recovery") // a Recovery as JSON
+
+// noteRecovery reads how the database was lost, or writes down that it just was.
+func (q *Queue) noteRecovery() error {
+	opened := q.db.Opened()
+	if opened.New && (opened.Lost || !opened.Backup.IsZero()) {
+		return q.saveRecovery(Recovery{
+			At: time.Now().UTC().Round(0), Aside: opened.Aside, Reason: opened.Reason, Backup: opened.Backup, Now: true,
+		})
+	}
+	return q.view(func(tx *db.Tx) error {
+		text := tx.Bucket(bucketMeta).Get(keyRecovery)
+		if text == nil {
 			return nil
 		}
-		old, err = checkSchema(tx)
-		return err
+		q.recovery = new(Recovery)
+		if err := json.Unmarshal(text, q.recovery); err != nil {
+			return fmt.Errorf("%w: the note of a recovery does not decode: %w", ErrDamaged, err)
+		}
+		return nil
 	})
-	switch {
-	case err != nil:
-		return err
-	case fresh && readOnly:
-		return ErrEmpty
-	case fresh:
-		err = q.create(lost)
-		q.checked = true
-	case (q.small() || old || opts.check) && !opts.unchecked:
-		err = q.Check()
-		q.checked = true
+}
+
+func (q *Queue) saveRecovery(r Recovery) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding the note of a recovery: %w", err)
 	}
-	if err == nil && old && !readOnly {
-		err = q.migrate()
-	}
-	if err == nil {
-		err = q.choose(destination, readOnly)
-	}
-	if err == nil && !readOnly {
-		_ = os.Remove(q.path + compactSuffix) // of a process that was killed
-		err = q.keepUp()
-	}
+	err = q.commit(func(ch *change) error { return ch.tx.Bucket(bucketMeta).Put(keyRecovery, text) })
 	if err != nil {
 		return err
 	}
-	return q.view(func(tx *bolt.Tx) error {
-		if q.rebuilt = readRebuilt(tx); q.rebuilt != nil {
-			q.rebuilt.Now = fresh
-		}
-		return nil
-	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.recovery = &r
+	return nil
 }
 
-// Close waits for transactions under way and lets go of the file. Claims that are still open are waiting again when
-// the database is opened next.
-func (q *Queue) Close() error {
-	q.writer.Lock()
-	defer q.writer.Unlock()
-	q.kept.close()
-	return q.closeDatabase()
+// Recovery returns how the database was lost last; nil if it never was.
+func (q *Queue) Recovery() *Recovery {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.recovery
 }
 
-// closeDatabase is Close for who holds writer.
-func (q *Queue) closeDatabase() error {
-	switch {
-	case q.db == nil:
+// NoteListed records that the store was asked for all that it has, so that it is not asked again.
+func (q *Queue) NoteListed() error {
+	r := q.Recovery()
+	if r == nil {
 		return nil
-	case q.broken != nil: // bbolt may have kept its own lock, for which its Close would wait
-		return errors.Join(unlock(q.file), q.file.Close())
-	default:
-		return q.db.Close()
 	}
+	listed := *r
+	listed.Listed = true
+	return q.saveRecovery(listed)
 }
 
-// Path is where the database is.
-func (q *Queue) Path() string { return q.path }
-
-// Destination is the name of the store that the index is about; "" where none was ever named.
-func (q *Queue) Destination() string {
-	q.swap.RLock()
-	defer q.swap.RUnlock()
-	return q.name
+// mayHave reports whether the store may have this version without the index knowing: it is older than the recovery.
+func (r *Recovery) mayHave(v codestory.Version) bool {
+	return r != nil && max(v.ChangeTime, v.ModTime) <= r.At.UnixNano()
 }
 
-// Ping returns nil while the database can be read.
-func (q *Queue) Ping() error { return q.view(func(*bolt.Tx) error { return nil }) }
+// Asides lists the damaged databases that are still there, the oldest first.
+func (q *Queue) Asides() []string { return db.Asides(q.Path()) }
 
 // announce wakes those who wait for something to claim.
 func (q *Queue) announce() {

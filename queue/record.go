@@ -2,14 +2,12 @@ package queue
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // state is what a record says of itself. The numbers are on disk.
@@ -64,19 +62,10 @@ func (r *record) bytes() int64 {
 	return r.version.Size
 }
 
-// The first byte of an encoded record. One of schema 1 has no checksum.
-const (
-	recordPlain  = 1
-	recordSealed = 2
-)
-
-// encode is the record sealed under its path: the format byte, the state, and then the fields in the order of their
-// declaration, numbers as varints, texts with their length before them.
-func (r *record) encode(path string) []byte { return seal([]byte(path), r.appendTo(recordSealed)) }
-
-func (r *record) appendTo(format byte) []byte {
-	b := make([]byte, 0, 160)
-	b = append(b, format, byte(r.state))
+// encode is the state, and then the fields in the order of their declaration, numbers as varints, texts with their length
+// before them.
+func (r *record) encode() []byte {
+	b := append(make([]byte, 0, 160), byte(r.state))
 	b = binary.AppendUvarint(b, r.generation)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.version.ModTime)
@@ -100,29 +89,13 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-var errRecord = errors.New("not a record")
-
 // decode reads the record of the path.
 func decode(path, b []byte) (record, error) {
-	if len(b) > 0 && b[0] == recordSealed {
-		body, ok := unseal(path, b)
-		if !ok {
-			return record{}, errRecord
-		}
-		return decodeFields(body)
+	if len(b) < 1 || state(b[0]) < stateQueued || state(b[0]) > stateIgnored {
+		return record{}, errRecord(path)
 	}
-	if len(b) > 0 && b[0] != recordPlain {
-		return record{}, errRecord
-	}
-	return decodeFields(b)
-}
-
-func decodeFields(b []byte) (record, error) {
-	if len(b) < 2 || state(b[1]) < stateQueued || state(b[1]) > stateIgnored {
-		return record{}, errRecord
-	}
-	d := decoder{rest: b[2:]}
-	r := record{state: state(b[1])}
+	d := decoder{rest: b[1:]}
+	r := record{state: state(b[0])}
 	r.generation = d.uvarint()
 	r.version.Size = d.varint()
 	r.version.ModTime = d.varint()
@@ -141,9 +114,13 @@ func decodeFields(b []byte) (record, error) {
 	r.stored.md5 = d.text()
 	r.stored.at = d.varint()
 	if d.bad || len(d.rest) != 0 {
-		return record{}, errRecord
+		return record{}, errRecord(path)
 	}
 	return r, nil
+}
+
+func errRecord(path []byte) error {
+	return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, path)
 }
 
 // decoder reads fields one after another and remembers whether one was cut short.
@@ -184,23 +161,20 @@ func (d *decoder) text() string {
 }
 
 // getRecord returns the record of the path, and whether there is one.
-func getRecord(tx *bolt.Tx, path string) (record, bool, error) {
+func getRecord(tx *db.Tx, path string) (record, bool, error) {
 	b := tx.Bucket(bucketFiles).Get([]byte(path))
 	if b == nil {
 		return record{}, false, nil
 	}
 	r, err := decode([]byte(path), b)
-	if err != nil {
-		return record{}, false, fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, path)
-	}
-	return r, true, nil
+	return r, err == nil, err
 }
 
-func forEachRecord(tx *bolt.Tx, fn func(path []byte, r record) error) error {
+func forEachRecord(tx *db.Tx, fn func(path []byte, r record) error) error {
 	return tx.Bucket(bucketFiles).ForEach(func(k, v []byte) error {
 		r, err := decode(k, v)
 		if err != nil {
-			return fmt.Errorf("%w: the record of %q does not decode", ErrDamaged, k)
+			return err
 		}
 		return fn(k, r)
 	})
@@ -215,9 +189,9 @@ func (ch *change) put(path string, old record, had bool, next record) error {
 		}
 	}
 	ch.counts.add(next, ch.destination)
-	ch.keepDrop(path, old, next)
+	ch.asked = ch.asked || next.state == stateIgnored || old.state == stateIgnored
 	ch.note(path, next, false)
-	if err := ch.tx.Bucket(bucketFiles).Put([]byte(path), next.encode(path)); err != nil {
+	if err := ch.tx.Bucket(bucketFiles).Put([]byte(path), next.encode()); err != nil {
 		return err
 	}
 	for _, e := range next.entries(path) {
@@ -232,7 +206,7 @@ func (ch *change) remove(path string, old record) error {
 	if err := ch.unindex(path, old); err != nil {
 		return err
 	}
-	ch.keepDrop(path, old, record{})
+	ch.asked = ch.asked || old.state == stateIgnored
 	if err := ch.forgetSound(path); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 	"testing/quick"
 
@@ -40,7 +39,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	t.Parallel()
 	roundTrip := func(seed uint64) bool {
 		r := someRecord(rand.New(rand.NewPCG(seed, 0)))
-		got, err := decode([]byte("path"), r.encode("path"))
+		got, err := decode([]byte("path"), r.encode())
 		return err == nil && reflect.DeepEqual(got, r)
 	}
 	if err := quick.Check(roundTrip, &quick.Config{MaxCount: 5000}); err != nil {
@@ -54,32 +53,15 @@ func TestRecordCutShort(t *testing.T) {
 	for seed := range uint64(20) {
 		r := someRecord(rand.New(rand.NewPCG(seed, 0)))
 		r.note, r.reason = "odd", "no answer"
-		whole := r.encode("path")
+		whole := r.encode()
 		for n := range whole {
-			if got, err := decode([]byte("path"), whole[:n]); !errors.Is(err, errRecord) || got != (record{}) {
+			if got, err := decode([]byte("path"), whole[:n]); !errors.Is(err, ErrDamaged) || got != (record{}) {
 				t.Fatalf("seed %d: of %d bytes, the first %d decode to %+v, %v", seed, len(whole), n, got, err)
 			}
 		}
-		if got, err := decode([]byte("path"), append(whole, 0)); !errors.Is(err, errRecord) {
+		if got, err := decode([]byte("path"), append(whole, 0)); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("seed %d: with a byte too many it decodes to %+v, %v", seed, got, err)
 		}
-	}
-}
-
-// TestRecordFlipped: any flipped bit shows, and so does a record under another's path.
-func TestRecordFlipped(t *testing.T) {
-	t.Parallel()
-	r := someRecord(rand.New(rand.NewPCG(1, 0)))
-	whole := r.encode("path")
-	for bit := range 8 * len(whole) {
-		flipped := slices.Clone(whole)
-		flipped[bit/8] ^= 1 << (bit % 8)
-		if got, err := decode([]byte("path"), flipped); !errors.Is(err, errRecord) {
-			t.Fatalf("with bit %d flipped it decodes to %+v, %v", bit, got, err)
-		}
-	}
-	if got, err := decode([]byte("other"), whole); !errors.Is(err, errRecord) {
-		t.Errorf("under another path it decodes to %+v, %v", got, err)
 	}
 }
 
@@ -104,15 +86,9 @@ func TestIndexKey(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for seed := range uint64(5) {
 		r := someRecord(rand.New(rand.NewPCG(seed, 0)))
-		f.Add(r.appendTo(recordPlain))
-		f.Add(r.encode("path"))
+		f.Add(r.encode())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := decode([]byte("path"), seal([]byte("path"), slices.Clone(b))); err == nil && len(b) > 0 && b[0] == recordSealed {
-			if again, err := decode([]byte("path"), r.encode("path")); err != nil || again != r {
-				t.Errorf("sealed, %+v is read again as %+v, %v", r, again, err)
-			}
-		}
 		r, err := decode([]byte("path"), b)
 		if err != nil {
 			if r != (record{}) {
@@ -123,7 +99,7 @@ func FuzzDecode(f *testing.F) {
 		if n := len(r.reason) + len(r.note) + len(r.stored.etag) + len(r.stored.md5); n > len(b) {
 			t.Errorf("%d bytes of text out of %d", n, len(b))
 		}
-		again, err := decode([]byte("path"), r.encode("path"))
+		again, err := decode([]byte("path"), r.encode())
 		if err != nil || again != r {
 			t.Errorf("%+v is read again as %+v, %v", r, again, err)
 		}

@@ -5,12 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // A story that a person deletes leaves the queue and the index in one transaction, together with a removal for each
@@ -29,22 +27,20 @@ type removal struct {
 	once        bool  // it was done for the first time
 }
 
-// encode is the removal sealed under its path.
-func (r removal) encode(path []byte) []byte {
+func (r removal) encode() []byte {
 	b := binary.AppendUvarint(nil, r.destination)
 	b = binary.AppendVarint(b, r.since)
 	b = binary.AppendVarint(b, r.until)
 	if r.once {
-		return seal(path, append(b, 1))
+		return append(b, 1)
 	}
-	return seal(path, append(b, 0))
+	return append(b, 0)
 }
 
-func decodeRemoval(path, b []byte) (removal, error) {
-	body, ok := unseal(path, b)
-	d := decoder{rest: body}
+func decodeRemoval(b []byte) (removal, error) {
+	d := decoder{rest: b}
 	r := removal{destination: d.uvarint(), since: d.varint(), until: d.varint()}
-	if !ok || d.bad || len(d.rest) != 1 || d.rest[0] > 1 {
+	if d.bad || len(d.rest) != 1 || d.rest[0] > 1 {
 		return removal{}, fmt.Errorf("%w: a removal does not decode", ErrDamaged)
 	}
 	r.once = d.rest[0] == 1
@@ -94,6 +90,7 @@ func (d *deletion) run() error {
 			return err
 		}
 	}
+	d.ch.asked = true
 	if d.ours == 0 && d.others > 0 {
 		return fmt.Errorf("story %s: %w", d.id, codestory.ErrNotOurs)
 	}
@@ -142,7 +139,7 @@ func (d *deletion) remove(path string) error {
 }
 
 // pathsOf are the keys with the prefix.
-func pathsOf(b *bolt.Bucket, prefix []byte) (paths []string) {
+func pathsOf(b db.Bucket, prefix []byte) (paths []string) {
 	c := b.Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		paths = append(paths, string(k))
@@ -168,10 +165,10 @@ func (q *Queue) Removals(id codestory.StoryID, limit int) (removals []Removal, e
 	now := time.Now().UnixNano()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketRemovals).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && k != nil && len(removals) < limit; k, v = c.Next() {
-			entry, err := decodeRemoval(k, v)
+			entry, err := decodeRemoval(v)
 			if err != nil {
 				return err
 			}
@@ -202,11 +199,11 @@ func (r Removal) Done() error {
 		if value == nil {
 			return nil
 		}
-		if entry, err := decodeRemoval([]byte(r.Path), value); err != nil || entry != r.entry {
+		if entry, err := decodeRemoval(value); err != nil || entry != r.entry {
 			return err
 		}
 		if now >= r.entry.until {
-			return errors.Join(ch.endRemoval(string(r.Path)), ch.endForm(string(r.Path)))
+			return errors.Join(ch.endRemoval(string(r.Path)), ch.tx.Bucket(bucketForms).Delete([]byte(r.Path)))
 		}
 		next := r.entry
 		next.once = true
@@ -221,7 +218,7 @@ func (r Removal) Release() { r.claim.Release() }
 
 // Removed reports whether the object of the path was deleted by a person and may not be gone from the store yet.
 func (q *Queue) Removed(path codestory.Path) (removed bool, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		removed = tx.Bucket(bucketRemovals).Get([]byte(path)) != nil
 		return nil
 	})
@@ -231,9 +228,9 @@ func (q *Queue) Removed(path codestory.Path) (removed bool, err error) {
 // RemovalsWaiting counts the objects that are to be deleted and, as far as is known, are still in this destination. It
 // also says since when the first of them is.
 func (q *Queue) RemovalsWaiting() (n int, since time.Time, err error) {
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		return tx.Bucket(bucketRemovals).ForEach(func(k, v []byte) error {
-			entry, err := decodeRemoval(k, v)
+			entry, err := decodeRemoval(v)
 			if err != nil || entry.once || entry.destination != q.destination {
 				return err
 			}
@@ -253,20 +250,15 @@ func (ch *change) overtaken(path string) error {
 }
 
 func (ch *change) putRemoval(path string, r removal) error {
-	ch.keep(r.keep(path, ch.name))
-	return ch.tx.Bucket(bucketRemovals).Put([]byte(path), r.encode([]byte(path)))
+	return ch.tx.Bucket(bucketRemovals).Put([]byte(path), r.encode())
 }
 
+// endRemoval is backed up soon: a backup that still had the removal would have an object deleted that is wanted again.
 func (ch *change) endRemoval(path string) error {
-	return ch.end(bucketRemovals, path, kept{Kind: keptRemoval})
-}
-
-// end deletes what is in the bucket, if it is there, also from what is kept beside the database.
-func (ch *change) end(bucket []byte, path string, k kept) error {
-	if ch.tx.Bucket(bucket).Get([]byte(path)) == nil {
+	b := ch.tx.Bucket(bucketRemovals)
+	if b.Get([]byte(path)) == nil {
 		return nil
 	}
-	k.Path = strconv.QuoteToASCII(path)
-	ch.keep(ended(k))
-	return ch.tx.Bucket(bucket).Delete([]byte(path))
+	ch.asked = true
+	return b.Delete([]byte(path))
 }

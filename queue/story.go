@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Story is what the index knows of a story beside its files.
@@ -35,7 +34,7 @@ func (s Story) newestKey() []byte {
 	return indexKey(math.MaxInt64-nanoseconds(s.CreatedAt()), string(s.ID))
 }
 
-func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
+func getStory(tx *db.Tx, id codestory.StoryID) (Story, bool, error) {
 	b := tx.Bucket(bucketStories).Get([]byte(id))
 	if b == nil {
 		return Story{}, false, nil
@@ -51,32 +50,20 @@ func getStory(tx *bolt.Tx, id codestory.StoryID) (Story, bool, error) {
 	return s, err == nil, err
 }
 
-// decodeStory reads what encode wrote, or the bare JSON of schema 1. Before schema 4 the owner was in it.
-func decodeStory(id codestory.StoryID, b []byte) (Story, error) {
-	text := b
-	if len(b) > 0 && b[0] == recordSealed {
-		body, ok := unseal([]byte(id), b)
-		if !ok {
-			return Story{}, fmt.Errorf("%w: the record of story %s does not decode", ErrDamaged, id)
-		}
-		text = body[1:]
-	}
+func decodeStory(id codestory.StoryID, text []byte) (Story, error) {
 	s := Story{ID: id}
-	var old oldOwner
-	if err := errors.Join(json.Unmarshal(text, &s), json.Unmarshal(text, &old)); err != nil {
+	if err := json.Unmarshal(text, &s); err != nil {
 		return Story{}, fmt.Errorf("%w: the record of story %s does not decode: %v", ErrDamaged, id, err)
 	}
-	s.Owner = old.owner()
 	return s, nil
 }
 
-// encode is the format byte and JSON, sealed under the story's id.
 func (s Story) encode() ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encoding story %s: %w", s.ID, err)
 	}
-	return seal([]byte(s.ID), append([]byte{recordSealed}, text...)), nil
+	return text, nil
 }
 
 // noteStory makes the story known, and takes over what was read of its metadata.json, if anything: what it says of the
@@ -131,7 +118,7 @@ func (ch *change) dropEmptyStory(id codestory.StoryID) error {
 // Story returns what is known of the story; codestory.ErrNotFound where nothing is.
 func (q *Queue) Story(id codestory.StoryID) (Story, error) {
 	var s Story
-	err := q.view(func(tx *bolt.Tx) (err error) {
+	err := q.view(func(tx *db.Tx) (err error) {
 		var ok bool
 		s, ok, err = getStory(tx, id)
 		if err == nil && !ok {
@@ -150,11 +137,7 @@ func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, 
 	if err != nil {
 		return nil, "", err
 	}
-	err = q.view(func(tx *bolt.Tx) error {
-		old, err := checkSchema(tx)
-		if err != nil {
-			return err
-		}
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketNewest).Cursor()
 		k, user := c.Seek(after)
 		if after != nil && slices.Equal(k, after) {
@@ -162,14 +145,6 @@ func (q *Queue) Stories(owner *string, limit int, cursor string) (page []Story, 
 		}
 		var last []byte
 		for ; k != nil; k, user = c.Next() {
-			if old { // and its owners stand in the records
-				_, id, _ := splitIndexKey(k)
-				s, _, err := getStory(tx, codestory.StoryID(id))
-				if err != nil {
-					return err
-				}
-				user = []byte(s.Owner.Text())
-			}
 			if owner != nil && string(user) != codestory.OwnedBy(*owner).Text() {
 				continue
 			}

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Unanswered is an upload that was sent whole and never answered. The store may still take it at any later time, and
@@ -43,7 +42,7 @@ func (q *Queue) Unanswered(after *Unanswered, limit int) (notes []Unanswered, er
 	if after != nil {
 		from = append(unansweredKey(string(after.Path), after.ETag), 0)
 	}
-	err = q.view(func(tx *bolt.Tx) error {
+	err = q.view(func(tx *db.Tx) error {
 		c := tx.Bucket(bucketUnanswered).Cursor()
 		for k, v := c.Seek(from); k != nil && len(notes) < limit; k, v = c.Next() {
 			path, etag, ok := bytes.Cut(k, []byte{0})

@@ -47,6 +47,7 @@ func (p *program) command() *cobra.Command {
 		p.tokenCommand(),
 		p.configCommand(),
 		p.versionCommand(),
+		p.checkCommand(),
 	)
 	return root
 }

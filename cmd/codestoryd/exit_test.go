@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,7 +125,7 @@ func TestLockedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := invoke(t, m.dataDir, "run", "--dir", t.TempDir())
-	if code != exitFailed || !strings.Contains(stderr, "is held by") || strings.Count(stderr, "\n") != 1 {
+	if code != exitFailed || !strings.Contains(stderr, "process "+strconv.Itoa(m.running.cmd.Process.Pid)) || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit code %d with %q", code, stderr)
 	}
 }

@@ -85,6 +85,9 @@ func (p *program) run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
 	fmt.Fprintln(p.stderr, "codestoryd: "+visible(oneLine(err.Error())))
 	switch {
 	case errors.Is(err, errNotRunning), errors.Is(err, client.ErrNotRunning):

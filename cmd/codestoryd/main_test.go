@@ -27,7 +27,7 @@ import (
 const asDaemon = "CODESTORYD_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDaemon) != "" {
+	if os.Getenv(asDaemon) != "" || len(os.Args) > 1 && os.Args[1] == checkCommandName { // see checker
 		main()
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +17,6 @@ import (
 	"github.com/codestory/codestoryd/daemon/access"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
-	"github.com/codestory/codestoryd/queue"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -51,20 +50,22 @@ func (p *program) runDaemon(c config) (err error) {
 	if err := makeDataDir(c.dataDir); err != nil {
 		return err
 	}
+	s := &sessions{
+		c: c, tree: tree, log: log, problems: problems, started: time.Now().Round(0),
+		check: checker(p.hard), handler: newSessionHandler(),
+	}
 	// The database's lock comes first: it keeps a second daemon from the store's folder too.
-	q, err := queue.Open(filepath.Join(c.dataDir, databaseFile), "", queue.Options{Rebuild: true})
-	if err != nil {
+	if err := s.open(nil); err != nil {
 		return err
 	}
-	defer closing(&err, q.Close)
-	store, err := c.openStore(p.hard, log)
-	if err != nil {
+	defer closing(&err, s.close)
+	if s.store, err = c.openStore(p.hard, log); err != nil {
 		return err
 	}
-	if closer, ok := store.(io.Closer); ok {
+	if closer, ok := s.store.(io.Closer); ok {
 		defer closing(&err, closer.Close)
 	}
-	if err := q.Use(store.Info().Destination()); err != nil {
+	if err := s.queue.Use(s.store.Info().Destination()); err != nil {
 		return err
 	}
 	keys, err := access.Open(c.dataDir, problems)
@@ -72,45 +73,27 @@ func (p *program) runDaemon(c config) (err error) {
 		return err
 	}
 	defer closing(&err, keys.Close)
-	identity, err := openIdentity(keys, c.jwt, problems, log)
-	if err != nil {
+	if s.identity, err = openIdentity(keys, c.jwt, problems, log); err != nil {
 		return err
 	}
-	door, err := p.openDoor(c, problems, log)
-	if err != nil {
+	if s.door, err = p.openDoor(c, problems, log); err != nil {
 		return err
 	}
-	defer func() { _ = door.Close() }() // once it serves, serving closes it
+	defer func() { _ = s.door.Close() }() // once it serves, serving closes it
 	c.checkConfigFile(problems)
-
-	d := daemon.New(tree, q, store, daemon.Options{
-		Concurrency: c.concurrency,
-		Watch:       watch.Options{Rules: c.rules, Settle: c.settle},
-		Logger:      log, Version: version(), Address: door.address(), Spool: c.dataDir,
-		Problems: problems,
-	})
-	handler := api.New(
-		api.Services{Library: d, Access: identity, Queue: d, Editor: d, Monitor: d, Events: d},
-		api.Options{
-			PublicURL: door.public, AllowedHosts: c.listen.allowedHosts(), AllowOrigins: c.origins,
-			Logger: log.With("component", "api"), Version: version(), Stopping: p.soft.Done(),
-		},
-	)
-	door.started = d.Started()
-	if err := door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
+	s.door.started = s.started
+	if err := s.door.announce(); err != nil && !errors.Is(err, codestory.ErrDiskFull) {
 		return err
 	}
 	defer closing(&err, func() error { return removeInstance(c.dataDir) })
 
-	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", door.local) }
+	ready := func() { fmt.Fprintf(p.stdout, "codestoryd ready %s\n", s.door.local) }
 	return daemon.Serve(p.soft, p.hard,
-		func(soft, _ context.Context) error { return d.Watch(soft) },
-		d.Upload,
-		func(soft, _ context.Context) error { return d.Listen(soft) },
-		func(soft, _ context.Context) error { return identity.runAccess(soft) },
-		func(soft, _ context.Context) error { return identity.runKeys(soft) },
-		func(soft, _ context.Context) error { return door.run(soft) },
-		door.serve(api.NewServer(handler), ready),
+		s.run,
+		func(soft, _ context.Context) error { return s.identity.runAccess(soft) },
+		func(soft, _ context.Context) error { return s.identity.runKeys(soft) },
+		func(soft, _ context.Context) error { return s.door.run(soft) },
+		s.door.serve(api.NewServer(s.handler), ready),
 	)
 }
 

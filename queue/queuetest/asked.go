@@ -13,8 +13,9 @@ import (
 	"github.com/codestory/codestoryd/queue"
 )
 
-// KillAsked lets another process drop one file after another and kills it at some moment, for the given number of rounds.
-// Then the database is damaged, and made anew: all that was acknowledged as dropped has to be dropped still.
+// KillAsked lets another process drop one file after another, back the database up and kills it at some moment, for the
+// given number of rounds. Then the database is damaged: all that was dropped before the last backup has to be dropped in
+// the one that takes its place.
 func KillAsked(t *testing.T, rounds int) {
 	t.Helper()
 	total := 0
@@ -22,9 +23,16 @@ func KillAsked(t *testing.T, rounds int) {
 		db := filepath.Join(t.TempDir(), "codestoryd.db")
 		dropped := map[string]bool{}
 		for range 2 { // the second goes on where the first was killed
+			var since []string // the last backup
 			for _, line := range killed(t, modeAsk, db) {
 				if path, ok := strings.CutPrefix(line, acked+" "); ok {
-					dropped[path] = true
+					since = append(since, path)
+				}
+				if line == backedUp {
+					for _, path := range since {
+						dropped[path] = true
+					}
+					since = nil
 				}
 			}
 		}
@@ -36,15 +44,15 @@ func KillAsked(t *testing.T, rounds int) {
 			t.Fatalf("round %d: %v", round, err)
 		}
 	}
-	t.Logf("%d rounds, %d drops acknowledged", rounds, total)
+	t.Logf("%d rounds, %d drops backed up", rounds, total)
 	if total < rounds {
-		t.Errorf("%d drops were acknowledged in %d rounds: too few to show anything", total, rounds)
+		t.Errorf("%d drops were backed up in %d rounds: too few to show anything", total, rounds)
 	}
 }
 
 // inspectAsked opens the damaged database, and holds what is dropped in the new one against what has to be.
 func inspectAsked(db string, dropped map[string]bool) error {
-	q, err := queue.Open(db, "a", queue.Options{Rebuild: true})
+	q, err := queue.Open(db, "a", queue.Options{})
 	if err != nil {
 		return err
 	}
@@ -54,15 +62,17 @@ func inspectAsked(db string, dropped map[string]bool) error {
 			return fmt.Errorf("%s was dropped, and is %s, %w", path, f.State, err)
 		}
 	}
-	if r := q.Rebuilt(); r == nil || r.Unread > 0 {
-		return fmt.Errorf("rebuilt: %+v", r)
+	if r := q.Recovery(); r == nil || r.Aside == "" || len(dropped) > 0 && r.Backup.IsZero() {
+		return fmt.Errorf("recovered: %+v", r)
 	}
 	return nil
 }
 
+const backedUp = "backed up"
+
 // ask enqueues and drops files until it is killed.
 func ask(path string) error {
-	q, err := queue.Open(path, "a", queue.Options{Rebuild: true})
+	q, err := queue.Open(path, "a", queue.Options{})
 	if err != nil {
 		return err
 	}
@@ -81,6 +91,12 @@ func ask(path string) error {
 			return err
 		}
 		say(acked, file)
+		if n%2 == 0 {
+			if err := q.Backup(ctx); err != nil {
+				return err
+			}
+			fmt.Println(backedUp)
+		}
 	}
 	return q.Close()
 }

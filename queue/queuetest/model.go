@@ -20,14 +20,14 @@ import (
 )
 
 // Model takes the given number of random steps with a queue and with the reference, and compares the two after each.
-// invariants looks into the database itself, compact compacts it whether that pays or not. It runs in a bubble of testing/synctest, so that the hours between steps
-// take no time. The same seed takes the same steps; a failure prints it, with the last of them.
-func Model(t *testing.T, seed uint64, steps int, invariants, compact func(*queue.Queue) error) {
+// invariants looks into the database itself. It runs in a bubble of testing/synctest, so that the hours between steps take
+// no time. The same seed takes the same steps; a failure prints it, with the last of them.
+func Model(t *testing.T, seed uint64, steps int, invariants func(*queue.Queue) error) {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "codestoryd.db")
 	synctest.Test(t, func(t *testing.T) {
 		m := &model{
-			rng: rand.New(rand.NewPCG(seed, 0)), db: db, invariants: invariants, compact: compact,
+			rng: rand.New(rand.NewPCG(seed, 0)), db: db, invariants: invariants,
 			ref: newReference("a"), paths: modelPaths(),
 		}
 		fail := func(step int, err error) {
@@ -52,9 +52,9 @@ type model struct {
 	rng        *rand.Rand
 	db         string
 	invariants func(*queue.Queue) error
-	compact    func(*queue.Queue) error
 	q          *queue.Queue
 	ref        *reference
+	backup     *reference // as the queue was when it was backed up last
 	paths      []string
 	claims     []claim
 	puts       int
@@ -86,7 +86,7 @@ func (m *model) logf(format string, args ...any) {
 }
 
 func (m *model) open() (err error) {
-	m.q, err = queue.Open(m.db, m.ref.destination, queue.Options{Rebuild: true})
+	m.q, err = queue.Open(m.db, m.ref.destination, queue.Options{})
 	return err
 }
 
@@ -110,8 +110,9 @@ func (m *model) step() error {
 		time.Sleep(d)
 		return nil
 	case n < 97:
-		m.logf("compact")
-		return m.compact(m.q)
+		m.logf("back up")
+		m.backup = m.ref.clone()
+		return m.q.Backup(context.Background())
 	case n < 98:
 		return m.lose()
 	default:
@@ -332,7 +333,7 @@ func (m *model) reopen() error {
 	return m.open()
 }
 
-// lose damages the database and opens it again: what a person asked for is all that is left.
+// lose damages the database and opens it again: it is as it was backed up last.
 func (m *model) lose() error {
 	m.logf("lose")
 	if err := m.q.Close(); err != nil {
@@ -341,7 +342,11 @@ func (m *model) lose() error {
 	if err := os.WriteFile(m.db, []byte("noise"), 0o600); err != nil {
 		return err
 	}
-	m.ref.lose(time.Now())
+	destination := m.ref.destination
+	if m.ref = newReference(destination); m.backup != nil {
+		m.ref = m.backup.clone()
+	}
+	m.ref.reopen(destination)
 	m.claims = nil
 	return m.open()
 }

@@ -6,10 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
 	"testing"
-
-	"github.com/codestory/codestoryd/queue"
 )
 
 const (
@@ -18,23 +15,20 @@ const (
 
 	modeWrite = "write"
 	modeAsk   = "ask"
-	modeHold  = "hold"
 )
 
 // Main makes the test binary one that other processes can be made of. Call it first in TestMain; in such a process it
-// does not return. compact compacts a database whether that pays or not.
-func Main(compact func(*queue.Queue) error) {
+// does not return.
+func Main() {
 	path := os.Getenv(envPath)
 	var err error
 	switch os.Getenv(envMode) {
 	case "":
 		return
 	case modeWrite:
-		err = write(path, compact)
+		err = write(path)
 	case modeAsk:
 		err = ask(path)
-	case modeHold:
-		err = hold(path)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -71,30 +65,4 @@ func start(t testing.TB, mode, path string) *process {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// Hold lets another process have the database open until release is called, or the test ends, and returns its pid.
-func Hold(t testing.TB, path string) (pid int, release func()) {
-	t.Helper()
-	p := start(t, modeHold, path)
-	release = sync.OnceFunc(func() {
-		_ = p.stdin.Close()
-		_ = p.Wait()
-	})
-	t.Cleanup(release)
-	if !p.lines.Scan() {
-		t.Fatalf("the other process opened nothing: %v", p.lines.Err())
-	}
-	return p.Process.Pid, release
-}
-
-// hold has the database open until standard input ends.
-func hold(path string) error {
-	q, err := queue.Open(path, "a", queue.Options{})
-	if err != nil {
-		return err
-	}
-	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	return q.Close()
 }

@@ -55,17 +55,16 @@ func (r *reference) reopen(destination string) {
 	}
 }
 
-// lose forgets all but what is dropped, and that the queue is paused.
-func (r *reference) lose(now time.Time) {
-	r.stories = map[codestory.StoryID]*queue.Story{}
+// clone is a copy that nothing is shared with but what is never changed.
+func (r *reference) clone() *reference {
+	c := &reference{r.destination, r.paused, map[string]*entry{}, map[codestory.StoryID]*queue.Story{}}
 	for path, e := range r.files {
-		if e.state != codestory.LeftOut {
-			delete(r.files, path)
-			continue
-		}
-		*e = entry{state: e.state, generation: 1, version: e.version, since: e.since, reason: e.reason}
-		r.noteStory(codestory.Path(path).Story(), nil, now)
+		c.files[path] = new(*e)
 	}
+	for id, s := range r.stories {
+		c.stories[id] = new(*s)
+	}
+	return c
 }
 
 func (r *reference) here(e *entry) *queue.Stored {

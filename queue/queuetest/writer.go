@@ -51,7 +51,7 @@ func titleOf(n int64) string { return fmt.Sprint("title ", n) }
 func etagOf(n int64) string { return fmt.Sprint("etag ", n) }
 
 // write changes the database from several goroutines until it is killed.
-func write(path string, compact func(*queue.Queue) error) error {
+func write(path string) error {
 	q, err := queue.Open(path, "a", queue.Options{})
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func write(path string, compact func(*queue.Queue) error) error {
 	g.Go(func() error {
 		for ctx.Err() == nil {
 			pause(ctx)
-			if err := compact(q); err != nil {
+			if err := q.Backup(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
