@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,16 +136,22 @@ func (s *server) whatIsMissing(r *request) string {
 	if _, err := s.lib.OwnerNow(r.story); errors.Is(err, codestory.ErrNotFound) {
 		return "no story " + string(r.story)
 	}
-	if r.file != "" {
+	switch n := r.PathValue("n"); {
+	case r.file != "":
 		return "the story has no file " + shown(r.file.InStory())
-	}
-	n := r.PathValue("n")
-	if n != "" && r.chapter == 0 {
+	case n != "" && r.chapter == 0:
 		return "no chapter " + shown(n)
+	case n != "":
+		return s.whichChapters(r)
+	case strings.HasSuffix(r.URL.Path, "/metadata"):
+		return "the story has no metadata.json"
+	default:
+		return "the story has no audio/story.mp3"
 	}
-	if n == "" {
-		return "the story has no " + shown(path.Base(r.URL.Path))
-	}
+}
+
+// whichChapters says which chapters the story has, if it has not the one that the request asks for.
+func (s *server) whichChapters(r *request) string {
 	story, err := s.lib.Story(r.Context(), r.story)
 	last := len(story.Chapters) - 1
 	switch {

@@ -119,6 +119,9 @@ func (rt route) statuses() []int {
 	if rt.needsToken() {
 		list = append(list, http.StatusUnauthorized)
 	}
+	if rt.method != http.MethodGet { // the disk with the daemon's data may be full
+		list = append(list, http.StatusInsufficientStorage)
+	}
 	if rt.right != public && rt.right != byForm { // the client's share, and the room or the store
 		list = append(list, http.StatusTooManyRequests, http.StatusServiceUnavailable)
 	}

@@ -77,6 +77,8 @@ func TestMissingIsNamed(t *testing.T) {
 		{"GET", storyURL(newStory, "/chapters/2/audio"), "chapter 2 of the story has no audio"},
 		{"GET", storyURL(newStory, "/chapters/0/audio"), "no chapter 0"},
 		{"GET", storyURL(aliceStory, "/chapters/2/audio"), "the story has only chapter 1"},
+		{"GET", storyURL(newStory, "/audio/stream"), "the story has no audio/story.mp3"},
+		{"GET", storyURL(newStory, "/metadata"), "the story has no metadata.json"},
 		{"DELETE", "/api/tokens/bob", "no token bob"},
 		{"DELETE", "/api/queue/a/9.mp3", "no file a/9.mp3 is in the queue"},
 		{"GET", "/api/nothing", "there is nothing at /api/nothing"},
