@@ -197,9 +197,7 @@ func (s *seeker) copyTo(w io.Writer, n int64) (int64, error) {
 	if whole, ok := rest.(io.WriterTo); ok {
 		written, s.err = whole.WriteTo(w)
 	} else {
-		buffer := buffers.Get().(*[bufferSize]byte)
-		defer buffers.Put(buffer)
-		written, s.err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(rest, n), buffer[:])
+		written, s.err = copyPieces(w, io.LimitReader(rest, n))
 	}
 	if s.err == nil && written < n {
 		s.err = io.ErrUnexpectedEOF
@@ -211,6 +209,13 @@ const bufferSize = 128 << 10
 
 // buffers hold what is on its way from a store to a player: one for each answer in progress.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// copyPieces copies by Write alone, so that the client gets time for each piece.
+func copyPieces(w io.Writer, src io.Reader) (int64, error) {
+	buffer := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buffer)
+	return io.CopyBuffer(struct{ io.Writer }{w}, src, buffer[:])
+}
 
 // streamPatience is how long a client may read nothing of a file, as a paused player does. If its stream has ended by
 // then, it asks for the rest.
@@ -261,5 +266,5 @@ func (w *lateWriter) ReadFrom(src io.Reader) (n int64, err error) {
 			return body.copyTo(w, limited.N)
 		}
 	}
-	return io.Copy(struct{ io.Writer }{w}, src)
+	return copyPieces(w, src)
 }

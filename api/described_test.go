@@ -34,6 +34,9 @@ var readDescription = sync.OnceValues(func() (d description, err error) {
 
 // described holds every answer of h against the description: its status and its type.
 func described(t testing.TB, h http.Handler) http.Handler {
+	if _, measuring := t.(*testing.B); measuring {
+		return h
+	}
 	d, err := readDescription()
 	if err != nil {
 		t.Fatal(err)
