@@ -85,6 +85,7 @@ var libraries = map[string]allowed{
 	"github.com/coreos/go-oidc/v3/oidc":   {code: []string{"daemon/jwt"}},
 	"github.com/fsnotify/fsnotify":        {code: []string{"daemon/watch"}},
 	"github.com/go-jose/go-jose/v4/...":   {code: []string{"daemon/jwt"}},
+	"github.com/getkin/kin-openapi/...":   {tests: []string{"api"}}, // a validator of the description
 	"github.com/julienschmidt/httprouter": {code: []string{"api"}},
 	"github.com/minio/minio-go/v7/...": {code: []string{"remote/s3", "remote/remotetest", "bench/latency",
 		"bench/peers"}, tests: []string{"cmd/codestoryd"}},

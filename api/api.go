@@ -12,9 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
-
-	"github.com/julienschmidt/httprouter"
 )
 
 // Options are what New can do without.
@@ -24,10 +23,6 @@ type Options struct {
 	AllowOrigins []string     // of pages that may use the API beside the daemon's own, as ParseOrigin spells them
 	Logger       *slog.Logger // nil logs nothing
 	Version      string       // told by /healthz
-
-	// LinkMemory is how long an answer with a link to a file on this machine may be given again to others who ask for
-	// the same; 0 is never. A change that did not come through this API is told of that much later.
-	LinkMemory time.Duration
 
 	// Stopping is closed when the program is about to stop: what would go on for ever ends then. nil is never.
 	Stopping <-chan struct{}
@@ -59,10 +54,13 @@ type server struct {
 	rooms    *rooms
 	shared   sharedStories
 	making   chan struct{} // holds a token for each large answer that is being made
-	recent   recentLinks
 	unproved unproved
 
 	description func() json.RawMessage // of the API
+
+	hosts  hostList
+	pages  origins
+	router http.Handler
 
 	stopping <-chan struct{}
 }
@@ -74,7 +72,6 @@ func New(services Services, opts Options) http.Handler {
 		monitor: services.Monitor, events: services.Events, stopping: opts.Stopping,
 		log: opts.Logger, version: opts.Version,
 	}
-	s.recent.keep = opts.LinkMemory
 	s.guesses = newLimiters(guessEvery, guessBurst)
 	s.rooms = newRooms(connLimit(openFiles()))
 	s.making = make(chan struct{}, maxMaking)
@@ -91,13 +88,47 @@ func New(services Services, opts Options) http.Handler {
 		}
 	}
 	s.description = newDescription(opts.Version, s.public.Path)
-	router := httprouter.New()
-	router.RedirectTrailingSlash = false
-	router.RedirectFixedPath = false
-	router.NotFound = s.elsewhere(notFound)
-	router.MethodNotAllowed = s.elsewhere(methodNotAllowed)
-	s.routes(router)
-	return secureHeaders(limitBody(hosts.guard(guardPath(pages.guard(router)))))
+	s.hosts, s.pages, s.router = hosts, pages, s.newRouter()
+	return s
+}
+
+// ServeHTTP is what every request passes before the router: its body gets bounds, and its Host, its path and the page
+// that it comes from are checked.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	limitBody(w, r)
+	switch {
+	case !s.hosts.names(r):
+		errHost.write(w)
+	case !plainPath(r.URL):
+		notFound(w, r)
+	case s.pages.admit(w, r):
+		s.router.ServeHTTP(w, r)
+	}
+}
+
+const (
+	maxBodyBytes = 64 << 10
+	bodyTimeout  = 10 * time.Second
+)
+
+// limitBody bounds the size of a request's body and the time it may take. Only forms bring large ones, and get more of
+// both once they are proved.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// There may have been a Content-Length too, which net/http does not report: a proxy that went by it would take
+		// the rest of the body for another request (RFC 9112, section 6.1).
+		w.Header().Set("Connection", "close")
+	}
+	if r.ContentLength == 0 {
+		return
+	}
+	// A writer without deadlines, as in tests, has no slow client.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	if !strings.HasPrefix(r.URL.Path, formRoute) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+	}
 }
 
 const (
@@ -126,13 +157,4 @@ func newServer(h http.Handler, limit int) *http.Server {
 		// net/http answers "OPTIONS *" by itself otherwise, before the Host check.
 		DisableGeneralOptionsHandler: true,
 	}
-}
-
-// secureHeaders sets what every answer has.
-func secureHeaders(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		next.ServeHTTP(w, r)
-	})
 }

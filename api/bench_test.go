@@ -74,12 +74,8 @@ type rootBody struct{ *os.File }
 
 func (f rootBody) Range(offset, length int64) (io.Reader, error) {
 	_, err := f.Seek(offset, io.SeekStart)
-	return rootRange{io.LimitReader(f.File, length)}, err
+	return io.LimitReader(f.File, length), err
 }
-
-type rootRange struct{ io.Reader }
-
-func (r rootRange) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Reader) }
 
 // rootLibrary has one file, in root.
 type rootLibrary struct {

@@ -46,7 +46,7 @@ func dial(t *testing.T, address, text string) net.Conn {
 	return conn
 }
 
-func answer(t *testing.T, conn net.Conn) *http.Response {
+func answerOf(t *testing.T, conn net.Conn) *http.Response {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -65,7 +65,7 @@ func TestSlowConnectionsKeepNobodyOut(t *testing.T) {
 		_, _ = io.WriteString(w, "served")
 	})
 	kept := dial(t, address, getRequest) // one that was kept alive, older than all the others
-	if resp := answer(t, kept); resp.StatusCode != 200 {
+	if resp := answerOf(t, kept); resp.StatusCode != 200 {
 		t.Fatalf("got %s", resp.Status)
 	}
 	var slow []net.Conn
@@ -73,7 +73,7 @@ func TestSlowConnectionsKeepNobodyOut(t *testing.T) {
 		slow = append(slow, dial(t, address, "GET / HTTP/1.1\r\nHost: local"[:i%20]))
 	}
 	for range 20 {
-		if resp := answer(t, dial(t, address, getRequest)); resp.StatusCode != 200 {
+		if resp := answerOf(t, dial(t, address, getRequest)); resp.StatusCode != 200 {
 			t.Fatalf("got %s", resp.Status)
 		}
 	}
@@ -95,7 +95,7 @@ func TestSlowBodiesKeepNobodyOut(t *testing.T) {
 		dial(t, address, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
 	}
 	for range 20 {
-		if resp := answer(t, dial(t, address, getRequest)); resp.StatusCode != http.StatusUnauthorized {
+		if resp := answerOf(t, dial(t, address, getRequest)); resp.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("got %s", resp.Status)
 		}
 	}
@@ -119,7 +119,7 @@ func TestServingConnectionsAreKept(t *testing.T) {
 	}
 	close(release)
 	for _, conn := range serving {
-		if b, err := io.ReadAll(io.LimitReader(answer(t, conn).Body, 17)); string(b) != "served to the end" {
+		if b, err := io.ReadAll(io.LimitReader(answerOf(t, conn).Body, 17)); string(b) != "served to the end" {
 			t.Errorf("cut off: %q, %v", b, err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestHugeHeader(t *testing.T) {
 			}
 		}
 	}()
-	if resp := answer(t, conn); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+	if resp := answerOf(t, conn); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %s", resp.Status)
 	}
 }

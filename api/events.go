@@ -1,10 +1,13 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -20,7 +23,7 @@ type Events interface {
 }
 
 const (
-	// lookEvery is how often a listener is told what changes all the time, progress and counts, and asks for events of
+	// lookEvery is how often a listener gets what changes all the time, progress and counts, and asks for events of
 	// stories.
 	lookEvery = time.Second
 	// heartbeat is how often at least something is sent, so that a connection that is dead shows.
@@ -49,9 +52,9 @@ type listener struct {
 }
 
 // listen answers GET /api/events with server-sent events.
-func (s *server) listen(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
+func (s *server) listen(w http.ResponseWriter, r *request) error {
 	l := &listener{
-		s: s, r: r, caller: caller, w: w, conn: http.NewResponseController(w),
+		s: s, r: r.Request, caller: r.caller, w: w, conn: http.NewResponseController(w),
 		epoch: strconv.FormatInt(s.events.Started().UnixNano(), 36), checked: time.Now(),
 	}
 	batch, missed, err := l.resume(r.Header.Get("Last-Event-ID"))
@@ -139,7 +142,7 @@ func (l *listener) tell(batch codestory.EventBatch) {
 		id := l.id(e.ID)
 		switch {
 		case e.File != nil && l.mayHear(e.File.Path.Story()):
-			l.send(id, "file", toldFile(*e.File, l.caller))
+			l.send(id, "file", redactFile(*e.File, l.caller))
 		case e.Upload != nil && l.mayHear(codestory.Path(e.Upload.Path).Story()):
 			l.send(id, "upload", e.Upload)
 		case e.Story != "" && l.mayHear(e.Story):
@@ -166,7 +169,7 @@ func (l *listener) mayHear(id codestory.StoryID) bool {
 }
 
 // look sends what is not an event by itself: how far uploads have come, the counts of the queue. The first time it says
-// how the store is too. Whoever comes back is told all of it anew, and goes on behind the last event, so that is the id
+// how the store is, too. A listener that comes back gets all of it again, and resumes behind the last event, so that is the id
 // it has.
 func (l *listener) look(first bool) {
 	status, err := l.s.monitor.Status(l.r.Context())
@@ -226,4 +229,49 @@ func (l *listener) flush() {
 	if l.err == nil {
 		l.err = l.conn.Flush()
 	}
+}
+
+const (
+	// maxShared is how many stories are kept for other listeners. Each may have half a megabyte.
+	maxShared = 8
+	// sharedFor is for how long: an event tells how its story is by now.
+	sharedFor = time.Second
+)
+
+// sharedStories are the stories of the last events, encoded once for all who listen.
+type sharedStories struct {
+	mu   sync.Mutex // guards what follows
+	last []sharedStory
+}
+
+type sharedStory struct {
+	event uint64
+	made  time.Time
+	owner codestory.Owner // when it was made
+	data  []byte          // nil if the story cannot be had
+}
+
+// of is the story of that event. make makes it, unless another listener was sent it a moment ago.
+func (s *sharedStories) of(event uint64, make func() sharedStory) sharedStory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = slices.DeleteFunc(s.last, func(e sharedStory) bool { return time.Since(e.made) >= sharedFor })
+	if i := slices.IndexFunc(s.last, func(e sharedStory) bool { return e.event == event }); i >= 0 {
+		return s.last[i]
+	}
+	story := make()
+	story.event, story.made = event, time.Now()
+	if story.data != nil && len(s.last) < maxShared {
+		s.last = append(s.last, story)
+	}
+	return story
+}
+
+// storyEvent is the story as listeners get it.
+func (s *server) storyEvent(ctx context.Context, id codestory.StoryID) sharedStory {
+	story, err := s.lib.Story(ctx, id)
+	if err != nil {
+		return sharedStory{}
+	}
+	return sharedStory{owner: story.Owner, data: s.encodeListed(story)}
 }

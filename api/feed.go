@@ -6,16 +6,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api/feed"
-	"github.com/julienschmidt/httprouter"
 )
 
 // The files below /feed/, by what is behind the story's id.
@@ -45,60 +46,60 @@ func (s *server) libraryURL(user, cursor string) string {
 	return s.absoluteURL("/feed/"+feedLibrary, q)
 }
 
-// feed answers GET and HEAD /feed/{file}, to whoever brings the KEY. Nothing but whose the story is, is looked up before
-// that is proved.
-func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(q["k"]) != 1 {
-		return errLinkInvalid
-	}
-	file := p.ByName("file")
-	if file == feedLibrary {
-		user, ok := s.access.LibraryUser(q.Get("k"))
-		if !ok {
-			return errLinkInvalid
-		}
-		return s.rooms.serve(r, libraryClient(user), feeds, func(r *http.Request) error {
-			return s.libraryFeed(w, r, user, q.Get("cursor"))
-		})
-	}
-	name, ending, _ := strings.Cut(file, ".")
-	id, err := codestory.ParseStoryID(name)
+// playableStory is the story that the request asks for, after its KEY was held against the owner of that very story.
+func (s *server) playableStory(r *request) (playableStory, error) {
+	story, err := s.wholeStoryOf(r.Context(), r.story)
 	if err != nil {
-		return errNotFound
+		return playableStory{}, err
 	}
-	if err := s.openedBy(r.Context(), id, q["k"]); err != nil {
-		return err
+	if err := s.opens(r.story, story.Owner, r.URL.Query().Get("k")); err != nil { // since it was looked up
+		return playableStory{}, err
 	}
-	return s.rooms.serve(r, storyClient(id), feeds, func(r *http.Request) error { return s.storyFeed(w, r, id, "."+ending, q) })
+	return s.newPlayableStory(story), nil
 }
 
-// storyFeed answers with one of the story's files below /feed/.
-func (s *server) storyFeed(w http.ResponseWriter, r *http.Request, id codestory.StoryID, ending string, q url.Values) error {
-	story, err := s.wholeStoryOf(r.Context(), id)
+// podcast answers GET and HEAD /feed/{id}.xml.
+func (s *server) podcast(w http.ResponseWriter, r *request) error {
+	e, err := s.playableStory(r)
 	if err != nil {
 		return err
 	}
-	if err := s.opens(id, story.Owner, q.Get("k")); err != nil { // since it was looked up
+	return s.writePodcast(w, r.Request, e.podcast())
+}
+
+// playlist answers GET and HEAD /feed/{id}.m3u8.
+func (s *server) playlist(w http.ResponseWriter, r *request) error {
+	e, err := s.playableStory(r)
+	if err != nil {
 		return err
 	}
-	show := s.newShow(story)
-	switch ending {
-	case feedXML:
-		return s.writePodcast(w, r, show.podcast())
-	case feedM3U8:
-		return writeFeed(w, r, feed.PlaylistType, feed.Playlist(show.title(), show.tracks()))
-	case feedChapters:
-		chapters, err := show.chapters(q)
-		if err != nil {
-			return err
-		}
-		return writeFeed(w, r, feed.ChaptersType, chapters.JSON())
-	case transcriptEnding:
-		return show.serveTranscript(w, r, q)
-	default:
-		return errNotFound
+	return writeFeed(w, r.Request, feed.PlaylistType, feed.Playlist(e.title(), e.feedTracks()))
+}
+
+// chapters answers GET and HEAD /feed/{id}.chapters.json.
+func (s *server) chapters(w http.ResponseWriter, r *request) error {
+	e, err := s.playableStory(r)
+	if err != nil {
+		return err
 	}
+	chapters, err := e.chapters(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return writeFeed(w, r.Request, feed.ChaptersType, chapters.JSON())
+}
+
+// transcript answers GET and HEAD /feed/{id}.vtt.
+func (s *server) transcript(w http.ResponseWriter, r *request) error {
+	e, err := s.playableStory(r)
+	if err != nil {
+		return err
+	}
+	text, err := e.chapterTranscript(r.Context(), r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return writeFeed(w, r.Request, feed.TranscriptType, []byte(text))
 }
 
 // maxAsked is how many files of a story the store is asked for at once.
@@ -135,8 +136,9 @@ const (
 	maxLibraryEpisodes = 1000
 )
 
-// libraryFeed answers with the stories of one user, the newest first, one episode for each.
-func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, cursor string) error {
+// libraryFeed answers GET and HEAD /feed/library.xml with the stories of one user, the newest first, an episode for each.
+func (s *server) libraryFeed(w http.ResponseWriter, r *request) error {
+	user, cursor := r.user, r.URL.Query().Get("cursor")
 	podcast := feed.Podcast{
 		Title: "Code Story", Description: "All stories, the newest first.",
 		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor),
@@ -149,16 +151,16 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 		if err != nil {
 			return err
 		}
-		show := s.newShow(l.Story)
-		podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
-		podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
+		e := s.newPlayableStory(l.Story)
+		podcast.Episodes = append(podcast.Episodes, e.forLibrary()...)
+		podcast.Image = cmp.Or(podcast.Image, e.cover) // of the newest that has one
 		stories++
 		if l.next != nil && (stories == maxLibrary || len(podcast.Episodes) >= maxLibraryEpisodes) {
 			podcast.Next = s.libraryURL(user, *l.next)
 			break
 		}
 	}
-	return s.writePodcast(w, r, podcast)
+	return s.writePodcast(w, r.Request, podcast)
 }
 
 func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Podcast) error {
@@ -170,19 +172,14 @@ func (s *server) writePodcast(w http.ResponseWriter, r *http.Request, p feed.Pod
 }
 
 // writeFeed answers with a body that was made for this request, or that it is the one that the client has. Players ask
-// often: they are told to keep it, and to ask whether it still holds. They go by its tag alone: what a feed says changes
+// often: the answer lets them keep it if they ask whether it still holds. They go by its tag alone: what a feed says changes
 // with what is found out of its files, and no date of theirs tells when that was.
 func writeFeed(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	sum := sha256.Sum256(body)
-	h := w.Header()
-	h.Set("Cache-Control", "private, no-cache")
-	if !inert(contentType) {
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	}
 	return serveContent(w, r, &codestory.Content{
 		Body: made{bytes.NewReader(body)}, Size: int64(len(body)),
 		ETag: base64.RawURLEncoding.EncodeToString(sum[:16]),
-	}, contentType)
+	}, contentType, "private, no-cache")
 }
 
 // made is a body in memory.
@@ -196,19 +193,14 @@ func (m made) Close() error { return nil }
 
 // rotatePlayKey answers POST /api/storage/stories/{id}/play-key with the URLs of the new KEY. The old ones open nothing
 // from then on.
-func (s *server) rotatePlayKey(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
-	req, err := parseStoryRequest(p)
+func (s *server) rotatePlayKey(w http.ResponseWriter, r *request) error {
+	story, err := s.lib.Story(r.Context(), r.story)
 	if err != nil {
 		return err
 	}
-	story, err := s.lib.Story(r.Context(), req.id)
-	if err != nil {
+	if err := s.access.RotatePlayKey(r.story); err != nil {
 		return err
 	}
-	if err := s.access.RotatePlayKey(req.id); err != nil {
-		return err
-	}
-	s.recent.forget()
 	return writeJSON(w, http.StatusOK, s.keyURLs(story))
 }
 
@@ -223,14 +215,14 @@ func (s *server) keyURLs(story codestory.Story) codestory.KeyURLs {
 }
 
 // library answers GET /api/storage/library: of the caller, or, for a token of scope manage, of ?user=.
-func (s *server) library(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
-	q, err := parseQuery(r)
+func (s *server) library(w http.ResponseWriter, r *request) error {
+	q, err := parseQuery(r.Request)
 	if err != nil {
 		return err
 	}
-	user := caller.User
+	user := r.caller.User
 	if q.Has("user") && q.Get("user") != user {
-		if caller.Scope != codestory.ScopeManage {
+		if r.caller.Scope != codestory.ScopeManage {
 			return errScope
 		}
 		user = q.Get("user")
@@ -239,8 +231,8 @@ func (s *server) library(w http.ResponseWriter, r *http.Request, caller codestor
 }
 
 // rotateLibraryKey answers POST /api/storage/library/play-key.
-func (s *server) rotateLibraryKey(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
-	q, err := parseQuery(r)
+func (s *server) rotateLibraryKey(w http.ResponseWriter, r *request) error {
+	q, err := parseQuery(r.Request)
 	if err != nil {
 		return err
 	}
@@ -256,4 +248,72 @@ func (s *server) rotateLibraryKey(w http.ResponseWriter, r *http.Request, _ http
 
 func (s *server) writeLibrary(w http.ResponseWriter, user string) error {
 	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "")})
+}
+
+// A playlist names files as segments of one stream. A segment begins with a tag that says at which time of the stream it
+// does, and holds no other tags: in the middle of a stream they are errors to decoders. So its bytes are not quite the
+// file's, and come through the daemon, wherever the file is.
+
+// segmentURL is the player URL of the file as a segment that begins at that time.
+func (s *server) segmentURL(f codestory.File, owner codestory.Owner, seconds float64) string {
+	q := url.Values{"k": {s.access.PlayKey(f.Path.Story(), owner)}, "at": {strconv.FormatInt(int64(math.Round(seconds*1000)), 10)}}
+	if a := f.Audio; a != nil && a.SoundSize > 0 && a.SoundOffset+a.SoundSize <= f.Size {
+		q.Set("from", strconv.FormatInt(a.SoundOffset, 10))
+		q.Set("bytes", strconv.FormatInt(a.SoundSize, 10))
+	}
+	return s.publicURL(f.Path, q)
+}
+
+// openSegment opens files as the segment that the query asks for: at= in milliseconds, from= and bytes= of the file. What is
+// not in the file, since it was replaced, is left out. Its error is a *Problem.
+func (s *server) openSegment(q url.Values) (opener, error) {
+	at, err := intParam(q, "at", 0, 0, 1<<50)
+	if err != nil {
+		return nil, err
+	}
+	from, err := intParam(q, "from", 0, 0, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	length, err := intParam(q, "bytes", math.MaxInt64, 1, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	timestamp := feed.Timestamp(float64(at) / 1000)
+	return func(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+		content, err := s.lib.Open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		cut := &segment{content.Body, timestamp, min(int64(from), content.Size)}
+		content.Size = int64(len(timestamp)) + min(int64(length), content.Size-cut.from)
+		content.Body = cut
+		if content.ETag != "" {
+			content.ETag += fmt.Sprintf("-%d-%d-%d", at, from, length)
+		}
+		return content, nil
+	}, nil
+}
+
+// segment is a timestamp and, behind it, what is in a body from there on.
+type segment struct {
+	codestory.Body
+	timestamp []byte
+	from      int64
+}
+
+func (b *segment) Range(offset, length int64) (io.Reader, error) {
+	size := int64(len(b.timestamp))
+	if offset >= size {
+		return b.Body.Range(b.from+offset-size, length)
+	}
+	timestamp := bytes.NewReader(b.timestamp[offset:min(size, offset+length)])
+	if offset+length <= size {
+		return timestamp, nil
+	}
+	rest, err := b.Body.Range(b.from, offset+length-size)
+	if err != nil {
+		return nil, err
+	}
+	return io.MultiReader(timestamp, rest), nil
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/codestory/codestoryd"
 )
 
-// Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound where there is no
-// such thing, and codestory.ErrUnavailable where only the store could tell and does not answer.
+// Library is what the API asks about stories and their files. Its errors wrap codestory.ErrNotFound if there is no
+// such thing, and codestory.ErrUnavailable if only the store could tell and it does not answer.
 type Library interface {
 	// Stories lists stories with their files, newest first, and holds all of them. With owner nil it lists everybody's. cursor is "" or the NextCursor of
 	// the page before; one that was not made here is codestory.ErrCursor.
@@ -27,7 +27,7 @@ type Library interface {
 	Presign(ctx context.Context, path codestory.Path, req codestory.LinkRequest) (url string, expires time.Time, err error)
 	// Open opens the bytes: of the file on this machine, else of the object in the store. The caller closes.
 	Open(ctx context.Context, path codestory.Path) (*codestory.Content, error)
-	// OpenHere opens the bytes of the file on this machine, and wraps codestory.ErrNotFound where it is not here.
+	// OpenHere opens the bytes of the file on this machine, and wraps codestory.ErrNotFound if it is not here.
 	OpenHere(ctx context.Context, path codestory.Path) (*codestory.Content, error)
 }
 
@@ -35,7 +35,7 @@ type Library interface {
 type Access interface {
 	// Identify finds the token that a bearer secret belongs to. It may have to ask another service.
 	Identify(ctx context.Context, secret string) (codestory.Token, bool)
-	// Prove answers a challenge in a way that only whoever has the owner's token can check, and nobody can who has
+	// Prove answers a challenge in a way that only a holder of the owner's token can check, and nobody can who has
 	// not: so a command knows its daemon before it shows the token.
 	Prove(challenge string) string
 	// LinkKey is the secret that local links are signed with: at least 32 bytes, the same after a restart.
@@ -61,23 +61,23 @@ type Keys interface {
 	RotatePlayKey(id codestory.StoryID) error
 	// LibraryKey is the KEY of the feed of all the user's stories.
 	LibraryKey(user string) string
-	// LibraryUser is the user whose library the KEY opens; false where it opens none.
+	// LibraryUser is the user whose library the KEY opens; false if it opens none.
 	LibraryUser(key string) (user string, ok bool)
 	// RotateLibraryKey replaces LibraryKey.
 	RotateLibraryKey(user string) error
 }
 
-// Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound where a path does
+// Queue is what a person may see of the queue, and do to it. Its errors wrap codestory.ErrNotFound if a path does
 // not wait.
 type Queue interface {
-	// Queue lists what waits: files of one state, or all where it is "". cursor is as with Library.Stories.
+	// Queue lists what waits: files of one state, or all if it is "". cursor is as with Library.Stories.
 	Queue(ctx context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error)
-	// Retry tries a file at once, or where path is "" all that wait for another attempt or a person. It returns how
+	// Retry tries a file at once, or if path is "" all that wait for another attempt or a person. It returns how
 	// many there were.
 	Retry(ctx context.Context, path string) (int, error)
 	// Drop takes a file out of the queue, until it changes.
 	Drop(ctx context.Context, path string) error
-	// Pause begins no uploads until it is told otherwise, restarts included.
+	// Pause begins no uploads until it is resumed, restarts included.
 	Pause(ctx context.Context, paused bool) error
 }
 
@@ -86,9 +86,9 @@ type Editor interface {
 	// Delete takes the story out of the queue and deletes the objects that this daemon stored of it, or signed a form
 	// for. That is durable when it returns nil: while the store does not answer the objects are still there, and deleted
 	// as soon as it does. Files on this machine stay, and are not uploaded again until they change; with local they are
-	// removed too. The error wraps codestory.ErrNotOurs where all of the story was stored by others.
+	// removed too. The error wraps codestory.ErrNotOurs if all of the story was stored by others.
 	Delete(ctx context.Context, id codestory.StoryID, local bool) error
-	// SignForm makes a form of the store, by which whoever holds it may post one audio/mpeg of 1 to codestory.MaxFormBytes bytes
+	// SignForm makes a form of the store, by which its holder may post one audio/mpeg of 1 to codestory.MaxFormBytes bytes
 	// to the path. It returns its true end. codestory.ErrNoForms means that the store takes none: what is posted to the
 	// API goes to Receive.
 	SignForm(ctx context.Context, path codestory.Path, lifetime time.Duration) (url string, fields map[string]string, expires time.Time, err error)

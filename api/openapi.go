@@ -3,178 +3,45 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/codestory/codestoryd"
 )
 
-// right is what a request needs.
-type right string
-
-const (
-	rightNone   right = ""       // nothing, or what is in the URL
-	rightPlay   right = "play"   // a token
-	rightManage right = "manage" // a token of that scope
-)
-
-// operation describes what a method does at a path. operations is held against the router by a test.
-type operation struct {
-	method, path string // GET stands for HEAD too
-	route        string // the router's pattern, where it is not path with its parameters spelled otherwise
-	right        right
-	id, summary  string
-	params       []string // of the query; see params
-	body         any      // an example of the type that is sent as JSON; nil for none
-	answers      []reply  // that are no problem
-	problems     []int
-}
-
-// reply is an answer that is no problem.
-type reply struct {
-	status      int
-	description string
-	contentType string // "" with body is JSON; without it there is no body
-	body        any    // an example of the type
-}
-
-func ok(body any) []reply { return []reply{{status: http.StatusOK, description: "done", body: body}} }
-
-var (
-	noContent  = []reply{{status: http.StatusNoContent, description: "done"}}
-	fileAnswer = []reply{
-		{http.StatusOK, "the bytes", "application/octet-stream", nil},
-		{http.StatusPartialContent, "the ranges that were asked for", "application/octet-stream", nil},
-		{http.StatusFound, "a link made this moment, good for the same method", "", nil},
-		{http.StatusNotModified, "the version that the client has", "", nil},
-	}
-	storyProblems = []int{401, 403, 404, 503}
-	fileProblems  = []int{400, 401, 403, 404, 412, 416, 503}
-)
-
-const (
-	storyRoute = "/api/storage/stories/{id}"
-	queueRoute = "/api/queue/:action"
-	feedRoute  = "/feed/:file"
-)
-
-// operations are all that the API does.
-var operations = []operation{
-	{method: "GET", path: "/healthz", id: "health", summary: "Whether the process serves.", params: []string{"challenge"}, answers: ok(Health{}), problems: []int{403}},
-	{method: "GET", path: "/readyz", id: "ready", summary: "Whether the daemon can do its work.", answers: ok(Health{}), problems: []int{403, 503}},
-	{method: "GET", path: "/metrics", right: rightManage, id: "metrics", summary: "Metrics for Prometheus.",
-		answers: []reply{{http.StatusOK, "metrics", "text/plain", nil}}, problems: []int{401, 403}},
-	{method: "GET", path: "/api/openapi.json", right: rightPlay, id: "openapi", summary: "This description.",
-		answers: []reply{{http.StatusOK, "OpenAPI 3.1", "application/json", nil}}, problems: []int{401}},
-	{method: "GET", path: "/api/status", right: rightManage, id: "status", summary: "How the daemon is; with ignored=1 what is not uploaded, and why.",
-		params: []string{"ignored"}, answers: ok(oneOf{codestory.Status{}, IgnoredList{}}), problems: []int{400, 401, 403}},
-	{method: "GET", path: "/api/events", right: rightPlay, id: "events",
-		summary: "Server-sent events: file, upload, story, remote, queue, with data as the other routes have it, and reset where some were missed. Last-Event-ID goes on where a listener was.",
-		answers: []reply{{http.StatusOK, "events, without end", "text/event-stream", nil}}, problems: []int{401}},
-
-	{method: "GET", path: "/api/storage/stories", right: rightPlay, id: "stories", summary: "The caller's stories, newest first, without their files.",
-		params: []string{"limit", "cursor"}, answers: ok(codestory.StoryPage{}), problems: []int{400, 401}},
-	{method: "GET", path: storyRoute, right: rightPlay, id: "story", summary: "One story.", answers: ok(codestory.Story{}), problems: storyProblems},
-	{method: "DELETE", path: storyRoute, right: rightManage, id: "deleteStory", summary: "Delete the story from the store, with local=1 here too.",
-		params: []string{"local"}, answers: noContent, problems: []int{400, 401, 403, 404, 503}},
-	{method: "GET", path: storyRoute + "/metadata", right: rightPlay, id: "metadata", summary: "metadata.json as it is.",
-		answers:  []reply{{http.StatusOK, "metadata.json", "application/json", nil}, {http.StatusNotModified, "the version that the client has", "", nil}},
-		problems: fileProblems},
-	{method: "GET", path: storyRoute + "/audio", right: rightPlay, id: "storyLink", summary: "A link to the whole story.",
-		params: []string{"expires_in", "download", "proxy"}, answers: ok(codestory.Link{}), problems: fileProblems},
-	{method: "GET", path: storyRoute + "/audio/stream", right: rightPlay, id: "storyStream", summary: "A redirect to the whole story, or with proxy=1 its bytes.",
-		params: []string{"expires_in", "download", "proxy"}, answers: fileAnswer, problems: fileProblems},
-	{method: "GET", path: storyRoute + "/chapters/{n}/audio", right: rightPlay, id: "chapterLink", summary: "A link to a chapter.",
-		params: []string{"expires_in", "download", "proxy"}, answers: ok(codestory.Link{}), problems: fileProblems},
-	{method: "GET", path: storyRoute + "/chapters/{n}/audio/stream", right: rightPlay, id: "chapterStream", summary: "A redirect to a chapter, or with proxy=1 its bytes.",
-		params: []string{"expires_in", "download", "proxy"}, answers: fileAnswer, problems: fileProblems},
-	{method: "POST", path: storyRoute + "/audio/upload-url", right: rightManage, id: "uploadForm", summary: "A form that posts the story's audio.",
-		params: []string{"expires_in", "filename"}, answers: ok(codestory.UploadForm{}), problems: []int{400, 401, 403, 404, 503}},
-	{method: "POST", path: storyRoute + "/play-key", right: rightManage, id: "rotatePlayKey", summary: "A new KEY for the story's player URLs and feeds.",
-		answers: ok(codestory.KeyURLs{}), problems: storyProblems},
-	{method: "GET", path: "/api/storage/library", right: rightPlay, id: "library", summary: "The feed of all of a user's stories.",
-		params: []string{"user"}, answers: ok(codestory.Library{}), problems: []int{400, 401, 403}},
-	{method: "POST", path: "/api/storage/library/play-key", right: rightManage, id: "rotateLibraryKey", summary: "A new KEY for that feed.",
-		params: []string{"user"}, answers: ok(codestory.Library{}), problems: []int{400, 401, 403}},
-
-	{method: "GET", path: "/play/{id}/{path}", route: "/play/*path", id: "play", summary: "The bytes of a file, for a player URL (k) or a signed link (exp, sig); with at, from and bytes a piece of an HLS stream.",
-		params: []string{"k", "proxy", "at", "from", "bytes", "exp", "sig", "download"}, answers: fileAnswer, problems: []int{400, 403, 404, 412, 416, 503}},
-	{method: "GET", path: "/feed/{id}.xml", route: feedRoute, id: "feed", summary: "The story as a podcast.",
-		params: []string{"k"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{403, 404, 503}},
-	{method: "GET", path: "/feed/{id}.m3u8", route: feedRoute, id: "playlist", summary: "The story's chapters in order.",
-		params: []string{"k"}, answers: []reply{{http.StatusOK, "M3U", "application/vnd.apple.mpegurl", nil}}, problems: []int{403, 404, 503}},
-	{method: "GET", path: "/feed/{id}.chapters.json", route: feedRoute, id: "feedChapters", summary: "Where the chapters begin in the whole story, as Podcasting 2.0 has it; with chapter of that one.",
-		params: []string{"k", "chapter"}, answers: []reply{{http.StatusOK, "chapters", "application/json+chapters", nil}}, problems: []int{400, 403, 404, 503}},
-	{method: "GET", path: "/feed/{id}.vtt", route: feedRoute, id: "feedTranscript", summary: "A chapter's part of the story's transcript.",
-		params: []string{"k", "chapter"}, answers: []reply{{http.StatusOK, "WebVTT", "text/vtt", nil}}, problems: []int{400, 403, 404, 503}},
-	{method: "GET", path: "/feed/library.xml", route: feedRoute, id: "libraryFeed", summary: "All the stories of one user as a podcast.",
-		params: []string{"k", "cursor"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{400, 403, 503}},
-	{method: "POST", path: formRoute + "{id}/{path}", route: formRoute + "*path", id: "upload", summary: "Take the file of a form that the daemon signed.",
-		answers: noContent, problems: []int{400, 403, 408, 409, 413, 503, 507}},
-
-	{method: "GET", path: "/api/queue", right: rightManage, id: "queue", summary: "What waits, and why.",
-		params: []string{"state", "limit", "cursor"}, answers: ok(codestory.QueuePage{}), problems: []int{400, 401, 403}},
-	{method: "POST", path: "/api/queue/retry", route: queueRoute, right: rightManage, id: "retry", summary: "Try a file at once, or all.",
-		body: RetryRequest{}, answers: ok(RetryAnswer{}), problems: []int{400, 401, 403, 404, 415}},
-	{method: "POST", path: "/api/queue/pause", route: queueRoute, right: rightManage, id: "pause", summary: "Begin no uploads.",
-		answers: ok(PauseAnswer{}), problems: []int{401, 403}},
-	{method: "POST", path: "/api/queue/resume", route: queueRoute, right: rightManage, id: "resume", summary: "Go on.",
-		answers: ok(PauseAnswer{}), problems: []int{401, 403}},
-	{method: "DELETE", path: "/api/queue/{path}", route: "/api/queue/*path", right: rightManage, id: "drop", summary: "Take a file out of the queue until it changes.",
-		answers: noContent, problems: []int{401, 403, 404}},
-
-	{method: "GET", path: "/api/tokens", right: rightManage, id: "tokens", summary: "The tokens that were added.", answers: ok(TokenList{}), problems: []int{401, 403}},
-	{method: "POST", path: "/api/tokens", right: rightManage, id: "addToken", summary: "Make a token.", body: TokenRequest{},
-		answers: []reply{{status: http.StatusCreated, description: "the token, with its secret, told this once", body: NewToken{}}}, problems: []int{400, 401, 403, 409, 413, 415}},
-	{method: "DELETE", path: "/api/tokens/{name}", right: rightManage, id: "removeToken", summary: "End a token. Player URLs and feeds with a KEY of its user go on working, unless keys=1 replaces those KEYs.", params: []string{"keys"},
-		answers: noContent, problems: []int{400, 401, 403, 404, 503}},
-}
-
-// pattern is the router's.
-func (o operation) pattern() string {
-	if o.route != "" {
-		return o.route
-	}
-	return strings.NewReplacer("{", ":", "}", "").Replace(o.path)
-}
-
 // openapi answers GET /api/openapi.json.
-func (s *server) openapi(w http.ResponseWriter, _ *http.Request, _ codestory.Token) error {
+func (s *server) openapi(w http.ResponseWriter, _ *request) error {
 	return writeJSON(w, http.StatusOK, s.description())
 }
 
-// newDescription makes the description once, where it is asked for. base is the path that all others are below.
+// newDescription makes the description once, when it is first requested. base is the path that all others are below.
 func newDescription(version, base string) func() json.RawMessage {
-	return sync.OnceValue(func() json.RawMessage {
-		b, err := json.Marshal(describeAPI(operations, version, base))
-		if err != nil {
-			panic(err) // our own shapes always encode
-		}
-		return b
-	})
+	return sync.OnceValue(func() json.RawMessage { return encode(describeAPI(routes, version, base)) })
 }
 
 // object is a JSON object of the description.
 type object map[string]any
 
 // describeAPI is the description in OpenAPI 3.1.
-func describeAPI(operations []operation, version, base string) object {
+func describeAPI(routes []route, version, base string) object {
 	schemas := schemas{}
 	paths := object{}
-	for _, o := range operations {
-		item, ok := paths[o.path].(object)
+	for _, rt := range routes {
+		item, ok := paths[rt.path].(object)
 		if !ok {
 			item = object{}
-			if in := pathParams(o.path); len(in) > 0 {
+			if in := pathParams(rt.path); len(in) > 0 {
 				item["parameters"] = in
 			}
-			paths[o.path] = item
+			paths[rt.path] = item
 		}
-		item[strings.ToLower(o.method)] = o.describe(o.id, schemas)
-		if o.method == http.MethodGet {
-			item["head"] = o.describe(o.id+"Head", schemas)
+		item[strings.ToLower(rt.method)] = rt.describe(rt.id, schemas)
+		if rt.method == http.MethodGet {
+			item["head"] = rt.describe(rt.id+"Head", schemas)
 		}
 	}
 	if version == "" {
@@ -192,48 +59,334 @@ func describeAPI(operations []operation, version, base string) object {
 	}
 }
 
-func (o operation) describe(id string, schemas schemas) object {
-	d := object{"operationId": id, "summary": o.summary}
+func (rt route) describe(id string, schemas schemas) object {
 	responses := object{}
-	for _, a := range o.answers {
+	for _, a := range rt.answers {
 		response := object{"description": a.description}
-		contentType := a.contentType
-		if contentType == "" && a.body != nil {
-			contentType = "application/json"
-		}
-		if contentType != "" {
-			content := object{}
-			if a.body != nil {
-				content["schema"] = schemas.of(a.body)
+		content := object{}
+		for contentType := range strings.SplitSeq(a.contentType, ",") {
+			switch {
+			case a.body != nil:
+				content["application/json"] = object{"schema": schemas.of(reflect.TypeOf(a.body))}
+			case contentType != "":
+				content[contentType] = object{}
 			}
-			response["content"] = object{contentType: content}
+			if a.status == http.StatusPartialContent {
+				content["multipart/byteranges"] = object{}
+			}
+		}
+		if len(content) > 0 {
+			response["content"] = content
 		}
 		responses[strconv.Itoa(a.status)] = response
 	}
-	problems := o.problems
-	if o.right != rightNone || slices.Contains(o.params, "k") { // wrong tokens, or a share that is taken
-		problems = append(slices.Clone(problems), http.StatusTooManyRequests, http.StatusServiceUnavailable)
-	}
-	for _, status := range problems {
+	for _, status := range rt.statuses() {
 		responses[strconv.Itoa(status)] = object{
 			"description": http.StatusText(status),
-			"content":     object{"application/problem+json": object{"schema": schemas.of(Problem{})}},
+			"content":     object{"application/problem+json": object{"schema": schemas.of(reflect.TypeFor[Problem]())}},
 		}
 	}
-	d["responses"] = responses
-	if o.body != nil {
-		d["requestBody"] = object{"content": object{"application/json": object{"schema": schemas.of(o.body)}}}
+	d := object{"operationId": id, "summary": rt.summary, "responses": responses, "security": []object{}}
+	if rt.needsToken() {
+		d["security"] = []object{{"token": []string{}}}
+		if rt.right == manageScope {
+			d["description"] = "Needs a token of scope manage."
+		}
 	}
-	d["security"] = []object{}
-	if o.right != rightNone {
-		d["security"] = []object{{"token": []string{string(o.right)}}}
+	if rt.body != nil {
+		d["requestBody"] = object{"content": object{"application/json": object{"schema": schemas.of(reflect.TypeOf(rt.body))}}}
+	}
+	if rt.right == byForm {
+		d["requestBody"] = object{"required": true, "content": object{"multipart/form-data": object{}}}
 	}
 	var in []object
-	for _, name := range o.params {
-		in = append(in, object{"name": name, "in": "query", "schema": params[name]})
+	for _, name := range rt.params {
+		in = append(in, object{"name": name, "in": "query", "description": params[name].description, "schema": params[name].schema})
 	}
 	if in != nil {
 		d["parameters"] = in
 	}
 	return d
+}
+
+func (rt route) needsToken() bool {
+	return rt.right == play || rt.right == playStory || rt.right == manageScope
+}
+
+// statuses are those of the problems that the route answers.
+func (rt route) statuses() []int {
+	list := append([]int{http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusInternalServerError}, rt.problems...)
+	if rt.needsToken() {
+		list = append(list, http.StatusUnauthorized)
+	}
+	if rt.method != http.MethodGet { // the disk with the daemon's data may be full
+		list = append(list, http.StatusInsufficientStorage)
+	}
+	if rt.right != public && rt.right != byForm { // the client's share, and the room or the store
+		list = append(list, http.StatusTooManyRequests, http.StatusServiceUnavailable)
+	}
+	if strings.Contains(rt.path, "{") {
+		list = append(list, http.StatusNotFound)
+	}
+	if len(rt.params) > 0 {
+		list = append(list, http.StatusBadRequest)
+	}
+	if rt.body != nil {
+		list = append(list, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if slices.ContainsFunc(rt.answers, func(a reply) bool { return a.status == http.StatusPartialContent }) {
+		list = append(list, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable)
+	}
+	return list
+}
+
+type param struct {
+	description string
+	schema      object
+}
+
+var (
+	flag  = object{"type": "integer", "enum": []int{0, 1}, "default": 0}
+	text  = object{"type": "string"}
+	count = object{"type": "integer", "minimum": 0}
+	some  = object{"type": "integer", "minimum": 1}
+)
+
+// params are the parameters of queries, by name.
+var params = map[string]param{
+	"at":        {"HLS: when the segment begins in the stream, in milliseconds", count},
+	"bytes":     {"HLS: how many bytes of the file the segment has", some},
+	"challenge": {"a text that the daemon proves itself with", object{"type": "string", "maxLength": maxChallenge}},
+	"chapter":   {"the number of a chapter", count},
+	"cursor":    {"next_cursor of the page before", text},
+	"download":  {"1: browsers save the file instead of showing it", flag},
+	"exp":       {"of a signed link: when it ends, in seconds since 1970", object{"type": "integer"}},
+	"expires_in": {"how many seconds the answer is valid",
+		object{"type": "integer", "minimum": 1, "maximum": maxExpires, "default": defaultExpires}},
+	"filename": {"the name of the file that is posted, ending in .mp3", text},
+	"from":     {"HLS: the offset in the file at which the segment begins", count},
+	"k":        {"the KEY", text},
+	"keys":     {"1: replaces the KEYs of the token's user too", flag},
+	"limit":    {"the largest number of entries on a page", object{"type": "integer", "minimum": 1, "maximum": 1000}},
+	"local":    {"1: removes the files on this machine too", flag},
+	"proxy":    {"1: the daemon sends the bytes itself, without a redirect", flag},
+	"sig":      {"of a signed link: its signature", text},
+	"state": {"lists only the files in this state", object{"type": "string",
+		"enum": []codestory.FileState{codestory.Queued, codestory.Uploading, codestory.Retrying, codestory.Blocked}}},
+	"user": {"the user; without it the token's own", text},
+}
+
+// pathParams are the parameters in a path.
+func pathParams(path string) []object {
+	var in []object
+	for rest := path; ; {
+		_, after, ok := strings.Cut(rest, "{")
+		if !ok {
+			return in
+		}
+		name, tail, _ := strings.Cut(after, "}")
+		p := map[string]param{
+			"id":   {"the story's UUID", object{"type": "string", "format": "uuid"}},
+			"n":    {"the chapter's number", some},
+			"path": {"the file's path; its slashes may be escaped", text},
+			"name": {"the token's name", text},
+		}[name]
+		in = append(in, object{"name": name, "in": "path", "required": true, "description": p.description, "schema": p.schema})
+		rest = tail
+	}
+}
+
+// enums are the values of types that have few.
+var enums = map[reflect.Type]any{
+	reflect.TypeFor[codestory.Scope](): []codestory.Scope{codestory.ScopePlay, codestory.ScopeManage},
+	reflect.TypeFor[codestory.FileState](): []codestory.FileState{codestory.Settling, codestory.Queued, codestory.Uploading,
+		codestory.Retrying, codestory.Blocked, codestory.Synced, codestory.Missing, codestory.LeftOut},
+	reflect.TypeFor[codestory.StoryState](): []codestory.StoryState{codestory.StorySynced, codestory.StoryPartial,
+		codestory.StoryWaiting, codestory.StoryMissing},
+	reflect.TypeFor[codestory.RemoteState](): remoteStates,
+	reflect.TypeFor[codestory.Severity]():    []codestory.Severity{codestory.SeverityWarn, codestory.SeverityError},
+}
+
+// fieldEnums are the values of text fields that have few.
+var fieldEnums = map[string][]string{
+	"Link.source":         {"remote", "local"},
+	"RemoteStatus.kind":   {"local", "s3", "rclone"},
+	"WatchStatus.mode":    {"events", "polling"},
+	"StorageStatus.level": {"ok", "warn", "critical", "full"},
+}
+
+// schemas are those of the types that the description names. They are read off the types, so they are what is sent.
+type schemas map[string]any
+
+func (s schemas) of(t reflect.Type) object {
+	if values, ok := enums[t]; ok {
+		return object{"type": "string", "enum": values}
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return object{"type": "string", "format": "date-time"}
+	}
+	if t == reflect.TypeFor[codestory.Owner]() {
+		return object{"type": []string{"string", "null"}}
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return nullable(s.of(t.Elem()))
+	case reflect.Struct:
+		name := schemaName(t)
+		if _, known := s[name]; !known {
+			s[name] = nil // for a type that holds itself
+			s[name] = s.ofStruct(t)
+		}
+		return object{"$ref": "#/components/schemas/" + name}
+	case reflect.Slice:
+		return object{"type": "array", "items": s.of(t.Elem())}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": s.of(t.Elem())}
+	case reflect.Bool:
+		return object{"type": "boolean"}
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return object{"type": "integer", "format": "int64"}
+	case reflect.Float64:
+		return object{"type": "number", "format": "double"}
+	case reflect.String:
+		return object{"type": "string"}
+	default:
+		panic("no schema for " + t.String())
+	}
+}
+
+// schemaName tells the two kinds of problems apart: the daemon's, and those of requests.
+func schemaName(t reflect.Type) string {
+	if t == reflect.TypeFor[codestory.Problem]() {
+		return "DaemonProblem"
+	}
+	return t.Name()
+}
+
+func (s schemas) ofStruct(t reflect.Type) object {
+	properties, required := object{}, []string{}
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous || !f.IsExported() {
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" || name == "" {
+			continue
+		}
+		property := s.of(f.Type)
+		if values := fieldEnums[schemaName(t)+"."+name]; values != nil {
+			property["enum"] = values
+		}
+		property["description"] = fieldDescriptions[name]
+		properties[name] = property
+		if !strings.Contains(options, "omit") {
+			required = append(required, name)
+		}
+	}
+	return object{"type": "object", "properties": properties, "required": required}
+}
+
+// nullable is the schema with null besides.
+func nullable(schema object) object {
+	if kind, ok := schema["type"].(string); ok && schema["enum"] == nil {
+		schema["type"] = []string{kind, "null"}
+		return schema
+	}
+	return object{"anyOf": []object{schema, {"type": "null"}}}
+}
+
+// fieldDescriptions say what the fields of the API's JSON mean. A name means the same in all types.
+var fieldDescriptions = map[string]string{
+	"address":          "where the daemon listens",
+	"attempt":          "attempts so far",
+	"audio":            "what was read of the audio; null for other files, and until it was read",
+	"bitrate":          "bits per second; null if unknown",
+	"blocked":          "files that need a person",
+	"bucket":           "the bucket; null if the store has none",
+	"bytes":            "size in bytes, all files together",
+	"bytes_per_second": "since the attempt began",
+	"chapter_number":   "of a chapter's link",
+	"chapters":         "in their order",
+	"code":             "stable, for programs",
+	"command":          "what to type; null if there is no such command",
+	"commit":           "the commit that the story tells of",
+	"content_type":     "media type",
+	"cover":            "whether the file has a picture in its tags",
+	"created_at":       "when it was made",
+	"description":      "a text for people",
+	"detail":           "a sentence for people",
+	"details":          "some of the things it is about, a sentence each",
+	"dir":              "the output directory",
+	"directories":      "directories that are watched",
+	"duration_seconds": "null if unknown",
+	"endpoint":         "a URL, a folder or an rclone remote",
+	"etag":             "of the object in the store, without quotes; null until it is there",
+	"expires_at":       "when it ends",
+	"expires_in":       "seconds until it ends",
+	"faults":           "what players may have problems with",
+	"feed_url":         "the podcast; ends when its KEY is replaced",
+	"fields":           "form fields to send before the file",
+	"files":            "the files, or their number",
+	"id":               "the story's UUID, spelled as its folder",
+	"ignored":          "files and directories that are not uploaded",
+	"items":            "what waits",
+	"key":              "the object's key in the store",
+	"kind":             "the kind of store",
+	"language":         "as in RFC 5646",
+	"last_scan":        "when the last whole scan ended",
+	"last_used":        "when it was used last; null for never",
+	"level":            "how full the store is",
+	"max_bytes":        "the largest file that the form takes",
+	"message":          "a sentence for people",
+	"mode":             "how changes are noticed",
+	"modified_at":      "null if the file is not on this machine",
+	"name":             "a name of its own",
+	"next_attempt":     "when a retrying file is tried again; null for others",
+	"next_cursor":      "?cursor= of the next page; null on the last",
+	"number":           "of the chapter, from 1",
+	"oldest_seconds":   "how long the oldest file has waited, except blocked ones",
+	"path":             "relative to the output directory",
+	"paused":           "whether a person has paused uploads",
+	"pid":              "the daemon's process id",
+	"play_url":         "a player URL, which ends when its KEY is replaced; null if nothing plays",
+	"playlist_url":     "the chapters as a playlist; ends when its KEY is replaced",
+	"problems":         "what is wrong",
+	"proof":            "the answer to ?challenge=",
+	"queue":            "what waits, in numbers",
+	"queued":           "files that wait for their turn",
+	"quota_bytes":      "bytes that the store may hold",
+	"reason":           "one sentence",
+	"remote":           "the store, and how it answers",
+	"repository":       "the repository that the story tells of",
+	"retried":          "files that are tried again at once",
+	"retrying":         "files that wait for another attempt",
+	"running":          "whether the daemon runs",
+	"scope":            "what the token may do",
+	"secret":           "the token itself, which is shown once",
+	"sent_bytes":       "bytes sent so far",
+	"severity":         "warn: uploads continue; error: a person has to act",
+	"since":            "when it began",
+	"size":             "bytes",
+	"sound_offset":     "where the audio begins in the file, in bytes",
+	"sound_size":       "bytes of the audio without tags",
+	"source":           "where it comes from",
+	"started_at":       "when the daemon started",
+	"state":            "how it is",
+	"status":           "ok, or the HTTP status of a problem",
+	"storage":          "the room in the store; null if it does not tell",
+	"stories":          "newest first",
+	"synced":           "files whose present version is in the store",
+	"title":            "a title for people",
+	"tokens":           "without their secrets",
+	"total_bytes":      "bytes to send",
+	"truncated":        "whether there are more",
+	"type":             "always about:blank",
+	"uploading":        "files that are being sent",
+	"uploads":          "uploads in progress",
+	"url":              "a URL that needs no token, until it expires",
+	"used_bytes":       "bytes in the store",
+	"user":             "the user; empty is the daemon's own",
+	"user_id":          "the user; empty is the daemon's own, null is unknown",
+	"version":          "of the daemon",
+	"watch":            "how the output directory is watched",
 }

@@ -4,10 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/api"
 )
 
 // own gives the story to the owner.
@@ -153,10 +151,10 @@ func TestEventsFollowTheOwner(t *testing.T) {
 	}
 }
 
-// A link that was given a moment ago is not given again with the KEY of the owner before.
-func TestRecentLinkIsOfTheOwner(t *testing.T) {
+// A link has the KEY of the owner of now.
+func TestLinkIsOfTheOwner(t *testing.T) {
 	t.Parallel()
-	w := newWorldWith(t, api.Options{LinkMemory: time.Hour})
+	w := newWorld(t)
 	for _, owner := range []codestory.Owner{codestory.OwnedBy("alice"), codestory.OwnedBy("bob"), {}, codestory.OwnedBy("")} {
 		w.own(homeStory, owner)
 		link := decode[codestory.Link](t, w.request("GET", storyURL(homeStory, "/audio"), ownerToken))

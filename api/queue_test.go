@@ -123,7 +123,7 @@ func TestQueue(t *testing.T) {
 	wantProblem(t, w.request("DELETE", "/api/queue/a/2.mp3", aliceToken), 403, "scope_insufficient")
 	wantProblem(t, w.post("/api/queue/retry", ownerToken, "application/json", `{"path": "a/9.mp3"}`), 404, "not_found")
 	wantProblem(t, w.post("/api/queue/retry", ownerToken, "application/json", `{"file": "x"}`), 400, "invalid_body")
-	wantProblem(t, w.post("/api/queue/burn", ownerToken, "application/json", ``), 404, "not_found")
+	wantProblem(t, w.post("/api/queue/burn", ownerToken, "application/json", ``), 405, "method_not_allowed")
 	wantProblem(t, w.post("/api/queue/pause", aliceToken, "application/json", ``), 403, "scope_insufficient")
 }
 

@@ -56,7 +56,7 @@ func TestPanic(t *testing.T) {
 	if strings.Contains(p.Detail, "lost") {
 		t.Errorf("served: %q", p.Detail)
 	}
-	for _, want := range []string{"all is lost", "route=/api/storage/stories/:id/audio ", "stack=", "audio.go"} {
+	for _, want := range []string{"all is lost", "route=/api/storage/stories/:id/audio ", "stack=", "play.go"} {
 		if !strings.Contains(w.log.String(), want) {
 			t.Errorf("log: no %q in %q", want, w.log)
 		}

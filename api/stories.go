@@ -7,10 +7,8 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/codestory/codestoryd"
-	"github.com/julienschmidt/httprouter"
 )
 
 const (
@@ -20,43 +18,9 @@ const (
 	maxPageBytes = 1 << 20 // of a page of more than one story
 )
 
-// storyRequest is what the path of a story's route names.
-type storyRequest struct {
-	id      codestory.StoryID
-	chapter int // 0 is the whole story
-	caller  codestory.Token
-	owner   codestory.Owner // as it was when the caller was let in; not known if that is one of scope manage
-}
-
-// parseStoryRequest reads the path's parameters. A chapter's number is written in one way only, without zeros in
-// front.
-func parseStoryRequest(p httprouter.Params) (storyRequest, error) {
-	id, err := codestory.ParseStoryID(p.ByName("id"))
-	if err != nil {
-		return storyRequest{}, errNotFound
-	}
-	req := storyRequest{id: id}
-	if digits := p.ByName("n"); digits != "" {
-		n, err := strconv.Atoi(digits)
-		if err != nil || n < 1 || strconv.Itoa(n) != digits {
-			return storyRequest{}, errNotFound
-		}
-		req.chapter = n
-	}
-	return req, nil
-}
-
-// audioPath is the file that the route plays.
-func (r storyRequest) audioPath() codestory.Path {
-	if r.chapter == 0 {
-		return codestory.StoryAudioPath(r.id)
-	}
-	return codestory.ChapterPath(r.id, r.chapter)
-}
-
 // stories answers GET /api/storage/stories.
-func (s *server) stories(w http.ResponseWriter, r *http.Request, caller codestory.Token) error {
-	q, err := parseQuery(r)
+func (s *server) stories(w http.ResponseWriter, r *request) error {
+	q, err := parseQuery(r.Request)
 	if err != nil {
 		return err
 	}
@@ -64,8 +28,8 @@ func (s *server) stories(w http.ResponseWriter, r *http.Request, caller codestor
 	if err != nil {
 		return err
 	}
-	owner := &caller.User
-	if caller.Scope == codestory.ScopeManage {
+	owner := &r.caller.User
+	if r.caller.Scope == codestory.ScopeManage {
 		owner = nil
 	}
 	return s.writeStories(w, s.list(r.Context(), owner, q.Get("cursor")), int(limit))
@@ -146,16 +110,16 @@ func (s *server) encodeListed(story codestory.Story) []byte {
 }
 
 // story answers GET /api/storage/stories/{id}.
-func (s *server) story(w http.ResponseWriter, r *http.Request, req storyRequest) error {
-	story, err := s.lib.Story(r.Context(), req.id)
+func (s *server) story(w http.ResponseWriter, r *request) error {
+	story, err := s.lib.Story(r.Context(), r.story)
 	if err != nil {
 		return err
 	}
 	asked := s.askForWhole(r.Context(), story)
-	if !req.caller.MayRead(asked.Owner) { // since it was looked up
+	if !r.caller.MayRead(asked.Owner) { // since it was looked up
 		return errOwner
 	}
-	story = told(s.presented(asked), req.caller)
+	story = redact(s.presented(asked), r.caller)
 	if story.Files == nil {
 		story.Files = []codestory.File{}
 	}
@@ -175,8 +139,8 @@ func (s *server) presented(story codestory.Story) codestory.Story {
 	return story
 }
 
-// playsAs is the file that the player URL of the story is of: story.mp3 where it is known, here or in the store, else what
-// its feed takes for the whole story, else the first chapter; false where none of them plays.
+// playsAs is the file that the player URL of the story is of: story.mp3 if it is known, here or in the store, else what
+// its feed takes for the whole story, else the first chapter; false if none of them plays.
 func playsAs(story codestory.Story) (codestory.Path, bool) {
 	whole := codestory.StoryAudioPath(story.ID)
 	known := func(f codestory.File) bool { return f.Path == whole && f.State != codestory.Missing }
@@ -191,7 +155,7 @@ func playsAs(story codestory.Story) (codestory.Path, bool) {
 	return first, sounds(playable[first]) || slices.Contains(story.Kept, first)
 }
 
-// askForWhole has the store asked for story.mp3 where nothing of the story is on this machine: what another has stored is
+// askForWhole has the store asked for story.mp3 if nothing of the story is on this machine: what another has stored is
 // not in the index before. Where the answer is no, or none, the story is as it was.
 func (s *server) askForWhole(ctx context.Context, story codestory.Story) codestory.Story {
 	if _, ok := playsAs(story); ok || slices.ContainsFunc(story.Files, isHere) {
@@ -210,6 +174,54 @@ func (s *server) askForWhole(ctx context.Context, story codestory.Story) codesto
 func isHere(f codestory.File) bool { return f.ModifiedAt != nil }
 
 // metadata answers GET /api/storage/stories/{id}/metadata with the bytes of metadata.json, whether they parse or not.
-func (s *server) metadata(w http.ResponseWriter, r *http.Request, req storyRequest) error {
-	return s.serveFile(w, r, codestory.MetadataPath(req.id), "no-store")
+func (s *server) metadata(w http.ResponseWriter, r *request) error {
+	return serveFile(s.lib.Open, w, r.Request, codestory.MetadataPath(r.story), "no-store")
+}
+
+// deleteStory answers DELETE /api/storage/stories/{id}.
+func (s *server) deleteStory(w http.ResponseWriter, r *request) error {
+	q, err := parseQuery(r.Request)
+	if err != nil {
+		return err
+	}
+	local, err := flagParam(q, "local")
+	if err != nil {
+		return err
+	}
+	if err := s.editor.Delete(r.Context(), r.story, local); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// plainReasons are the reasons that tokens of scope play get for a file that waits. The true reason is for the person who runs
+// the daemon: it names the store, its bucket, folders, and what they answered.
+var plainReasons = map[codestory.FileState]string{
+	codestory.Settling: "it is still being written",
+	codestory.Queued:   "it waits to be stored",
+	codestory.Retrying: "it could not be stored yet, and is tried again",
+	codestory.Blocked:  "it cannot be stored: whoever runs the daemon is told why",
+	codestory.Missing:  "it is not to be had at the moment",
+}
+
+// redact hides from a token of scope play what only scope manage may see.
+func redact(story codestory.Story, caller codestory.Token) codestory.Story {
+	files := make([]codestory.File, len(story.Files))
+	for i, f := range story.Files {
+		files[i] = redactFile(f, caller)
+	}
+	story.Files = files
+	return story
+}
+
+func redactFile(f codestory.File, caller codestory.Token) codestory.File {
+	if f.Reason == nil || caller.Scope == codestory.ScopeManage {
+		return f
+	}
+	f.Reason = nil
+	if plain, ok := plainReasons[f.State]; ok {
+		f.Reason = &plain
+	}
+	return f
 }

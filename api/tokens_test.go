@@ -139,21 +139,20 @@ func TestTokenDisk(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	text := body(t, w.request("GET", "/api/status?ignored=0", ownerToken))
+	text := body(t, w.request("GET", "/api/status", ownerToken))
 	if !strings.Contains(text, `"uploads":[]`) || !strings.Contains(text, `"problems":[]`) || !strings.Contains(text,
 		`"storage":null`) {
 		t.Errorf("status: %s", text)
 	}
-	if text := body(t, w.request("GET", "/api/status?ignored=1",
+	if text := body(t, w.request("GET", "/api/status/ignored",
 		ownerToken)); text != `{"ignored":[],"truncated":false}`+"\n" {
 		t.Errorf("ignored: %s", text)
 	}
 	w.monitor.mu.Lock()
 	w.monitor.ignored = make([]codestory.Ignored, 12_000)
 	w.monitor.mu.Unlock()
-	if list := decode[api.IgnoredList](t, w.request("GET", "/api/status?ignored=1",
+	if list := decode[api.IgnoredList](t, w.request("GET", "/api/status/ignored",
 		ownerToken)); len(list.Ignored) != 10_000 || !list.Truncated {
 		t.Errorf("ignored: got %d, truncated %v", len(list.Ignored), list.Truncated)
 	}
-	wantProblem(t, w.request("GET", "/api/status?ignored=all", ownerToken), 400, "invalid_parameter")
 }

@@ -50,7 +50,7 @@ func newFakes(t testing.TB, opts api.Options) *world {
 	w := &world{t: t, lib: newLibrary(), queue: &waiting{}, monitor: &monitor{}, events: newHappenings(), log: &syncBuffer{}}
 	w.editor = &editor{lib: w.lib}
 	w.access = &access{tokens: map[string]codestory.Token{
-		ownerToken: {Name: "owner", Scope: codestory.ScopeManage},
+		ownerToken: ownersToken()[ownerToken],
 		aliceToken: {Name: "phone", User: "alice", Scope: codestory.ScopePlay},
 		homeToken:  {Name: "kitchen", Scope: codestory.ScopePlay},
 	}}
@@ -60,8 +60,12 @@ func newFakes(t testing.TB, opts api.Options) *world {
 	w.public = opts.PublicURL.String()
 	opts.Logger = slog.New(slog.NewTextHandler(w.log, nil))
 	opts.Version = "1.2.3"
-	w.handler = api.New(w.services(), opts)
+	w.handler = described(t, api.New(w.services(), opts))
 	return w
+}
+
+func ownersToken() map[string]codestory.Token {
+	return map[string]codestory.Token{ownerToken: {Name: "owner", Scope: codestory.ScopeManage}}
 }
 
 func (w *world) services() api.Services {

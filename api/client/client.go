@@ -6,6 +6,11 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,13 +18,10 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/api"
 )
 
@@ -45,7 +47,7 @@ type Options struct {
 }
 
 // Client calls one daemon. All methods may be called at the same time. Their errors wrap ErrNotRunning, ErrBusy or a *Problem
-// where it is one of these.
+// if it is one of these.
 type Client struct {
 	base  string
 	token string
@@ -72,83 +74,6 @@ func New(baseURL, token string, opts Options) *Client {
 
 // Close ends the connections that wait for a next call.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// Status is how the daemon is.
-func (c *Client) Status(ctx context.Context) (codestory.Status, error) {
-	return get[codestory.Status](ctx, c, "/api/status")
-}
-
-// Ignored lists what is not uploaded, and why.
-func (c *Client) Ignored(ctx context.Context) (api.IgnoredList, error) {
-	return get[api.IgnoredList](ctx, c, "/api/status?ignored=1")
-}
-
-// Stories lists a page of the stories that the token may read, newest first. cursor is "" or the NextCursor of the
-// page before; limit is 1 to 200, or 0 for the daemon's own.
-func (c *Client) Stories(ctx context.Context, limit int, cursor string) (codestory.StoryPage, error) {
-	q := url.Values{}
-	if limit != 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
-	return get[codestory.StoryPage](ctx, c, "/api/storage/stories?"+q.Encode())
-}
-
-// Story describes one story.
-func (c *Client) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
-	return get[codestory.Story](ctx, c, storyPath(id))
-}
-
-// Audio makes a link to a chapter, or with chapter 0 to the whole story. It lasts for expires, in whole seconds from 1 s
-// to 7 days; 0 leaves that to the daemon.
-func (c *Client) Audio(ctx context.Context, id codestory.StoryID, chapter int,
-	expires time.Duration) (codestory.Link, error) {
-	path := storyPath(id)
-	if chapter != 0 {
-		path += "/chapters/" + strconv.Itoa(chapter)
-	}
-	path += "/audio"
-	if expires != 0 {
-		path += "?expires_in=" + strconv.FormatInt(int64(expires/time.Second), 10)
-	}
-	return get[codestory.Link](ctx, c, path)
-}
-
-// Tokens lists the tokens that were added.
-func (c *Client) Tokens(ctx context.Context) ([]codestory.Token, error) {
-	list, err := get[api.TokenList](ctx, c, "/api/tokens")
-	return list.Tokens, err
-}
-
-// AddToken makes a token and returns its secret, which the daemon tells this once.
-func (c *Client) AddToken(ctx context.Context, req api.TokenRequest) (secret string, err error) {
-	var token api.NewToken
-	err = c.call(ctx, http.MethodPost, "/api/tokens", req, &token)
-	return token.Secret, err
-}
-
-// RemoveToken ends a token. With keys the KEYs of its user are replaced too.
-func (c *Client) RemoveToken(ctx context.Context, name string, keys bool) error {
-	path := "/api/tokens/" + url.PathEscape(name)
-	if keys {
-		path += "?keys=1"
-	}
-	return c.call(ctx, http.MethodDelete, path, nil, nil)
-}
-
-// Health asks whether the daemon answers, and for its proof that it is the one of this data directory; see
-// access.Proof. No token is shown.
-func (c *Client) Health(ctx context.Context, challenge string) (proof string, err error) {
-	stranger := &Client{base: c.base, http: c.http}
-	health, err := get[api.Health](ctx, stranger, "/healthz?challenge="+url.QueryEscape(challenge))
-	return health.Proof, err
-}
-
-func storyPath(id codestory.StoryID) string {
-	return "/api/storage/stories/" + url.PathEscape(string(id))
-}
 
 // get asks for what is at path.
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
@@ -220,5 +145,27 @@ func read(resp *http.Response, v any) error {
 		return nil
 	default:
 		return fmt.Errorf("what listens at %s answers %s, not as codestoryd does", resp.Request.URL.Host, resp.Status)
+	}
+}
+
+// Fingerprint is the SHA-256 of a certificate, in hexadecimal.
+func Fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// pinned trusts the one certificate of that fingerprint, and no other: the daemon's is often made by its owner and names
+// neither this machine nor an authority that this machine knows.
+func pinned(fingerprint string) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // VerifyConnection is stricter
+		VerifyConnection: func(state tls.ConnectionState) error {
+			shown := Fingerprint(state.PeerCertificates[0])
+			if subtle.ConstantTimeCompare([]byte(shown), []byte(fingerprint)) != 1 {
+				return errors.New("another certificate than the daemon's is shown")
+			}
+			return nil
+		},
 	}
 }

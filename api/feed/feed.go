@@ -10,7 +10,9 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // ContentType is that of a podcast.
@@ -23,7 +25,7 @@ type Podcast struct {
 	Language    string    // as RFC 5646 has it; one that is not well-formed is taken for English
 	Link        string    // the page that it is about
 	Self        string    // its own URL
-	Next        string    // the URL of the feed with the older episodes (RFC 5005); "" where there are none
+	Next        string    // the URL of the feed with the older episodes (RFC 5005); "" if there are none
 	GUID        string    // a UUID that stays when the URL changes; "" for none
 	Image       string    // "" for none
 	Serial      bool      // the episodes belong in their order, the first first
@@ -38,7 +40,7 @@ type Episode struct {
 	Description string // "" is the title again
 	Published   time.Time
 	Number      int     // from 1; 0 for none
-	Seconds     float64 // it plays; 0 where that is not known
+	Seconds     float64 // it plays; 0 if that is unknown
 	Audio       Enclosure
 	Image       string // "" for none
 	Chapters    string // the URL of its Chapters; "" for none
@@ -52,10 +54,10 @@ type Enclosure struct {
 	Size        int64 // bytes
 }
 
-// Transcript is what an episode says, in text. Its URL is "" where there is none.
+// Transcript is what an episode says, in text. Its URL is "" if there is none.
 type Transcript struct{ URL, ContentType, Language string }
 
-// What a private feed says where there is nothing else to say.
+// What a private feed says if there is nothing else to say.
 const (
 	author    = "Code Story"
 	category  = "Technology" // of Apple's list
@@ -245,4 +247,34 @@ func language(tag string) string {
 		return "en"
 	}
 	return tag
+}
+
+// line makes one line of a text, without what XML and playlists cannot hold.
+func line(s string) string {
+	return strings.Join(strings.Fields(printable(s, func(rune) rune { return ' ' })), " ")
+}
+
+// paragraphs is line for a text that keeps its line breaks.
+func paragraphs(s string) string {
+	return strings.TrimSpace(printable(strings.ReplaceAll(s, "\r\n", "\n"), func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		return ' '
+	}))
+}
+
+// printable replaces control characters, and leaves out bytes that are no text and what is no character (Unicode,
+// section 23.7): XML 1.0 forbids both.
+func printable(s string, control func(rune) rune) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return control(r)
+		case r == unicode.ReplacementChar, r&0xfffe == 0xfffe, 0xfdd0 <= r && r <= 0xfdef:
+			return -1
+		default:
+			return r
+		}
+	}, s)
 }

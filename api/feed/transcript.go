@@ -36,7 +36,7 @@ func CutTranscript(vtt string, from, to float64) string {
 	return strings.Join(kept, "\n\n") + "\n"
 }
 
-// cutCue moves a cue in time; false where it is said at another time. Any other block stays as it is.
+// cutCue moves a cue in time; false if it is said at another time. Any other block stays as it is.
 func cutCue(block string, from, to float64) (string, bool) {
 	lines := strings.Split(block, "\n")
 	for i, l := range lines[:min(2, len(lines))] { // the times may stand behind the cue's name

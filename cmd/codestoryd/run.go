@@ -118,9 +118,6 @@ func (p *program) serve(s *sessions, reload *reloader) error {
 	)
 }
 
-// linkMemory is how long a link may be given to others who ask for the same: much less than a person notices.
-const linkMemory = 50 * time.Millisecond
-
 func openOutput(dir string) (*watch.Tree, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, usagef("the output directory cannot be made: %w: choose another with --dir", err)

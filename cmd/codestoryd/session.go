@@ -123,7 +123,7 @@ func (s *sessions) session(soft, hard context.Context) error {
 	s.handler.set(&served{queue: q, Handler: api.New(
 		api.Services{Library: d, Access: s.identity, Queue: d, Editor: d, Monitor: d, Events: d},
 		api.Options{
-			PublicURL: s.listener.public, AllowedHosts: s.c.listen.allowedHosts(), AllowOrigins: s.c.origins, LinkMemory: linkMemory,
+			PublicURL: s.listener.public, AllowedHosts: s.c.listen.allowedHosts(), AllowOrigins: s.c.origins,
 			Logger: s.log.With("component", "api"), Version: version(), Stopping: soft.Done(),
 		},
 	)})

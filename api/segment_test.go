@@ -16,7 +16,7 @@ func TestStampedPiece(t *testing.T) {
 		path := codestory.StoryAudioPath(id)
 		data := string(w.lib.files[path].data)
 		url := w.playURL(path) + "&at=61500&from=7&bytes=100"
-		whole := string(feed.Stamp(61.5)) + data[7:107]
+		whole := string(feed.Timestamp(61.5)) + data[7:107]
 		resp := w.request("GET", url, "")
 		wantStatus(t, resp, 200)
 		if got := body(t, resp); got != whole || resp.Header.Get("Content-Type") != "audio/mpeg" {
@@ -34,11 +34,11 @@ func TestStampedPiece(t *testing.T) {
 		}
 		// What the file has not is left out.
 		resp = w.request("GET", w.playURL(path)+"&at=0&from=7", "")
-		if got := body(t, resp); got != string(feed.Stamp(0))+data[7:] {
+		if got := body(t, resp); got != string(feed.Timestamp(0))+data[7:] {
 			t.Errorf("from 7 on: %q", got)
 		}
 		resp = w.request("GET", w.playURL(path)+"&at=0&from=999999&bytes=9223372036854775807", "")
-		if got := body(t, resp); got != string(feed.Stamp(0)) {
+		if got := body(t, resp); got != string(feed.Timestamp(0)) {
 			t.Errorf("past the end: %q", got)
 		}
 		for _, bad := range []string{"&at=", "&at=-1", "&at=x", "&at=0&from=-1", "&at=0&bytes=0"} {
