@@ -22,12 +22,10 @@ import (
 func (d *Daemon) already(ctx context.Context, f *watch.File, claim *queue.Claim) (object remote.Object, ok bool, err error) {
 	stored := claim.Stored
 	switch {
-	case claim.Lost: // what the index knows is as old as a backup
+	case claim.MayExist:
 		return d.recognized(ctx, f, claim.Path)
-	case stored == nil && !claim.Elsewhere, stored != nil && stored.Size != f.Size():
+	case stored == nil || stored.Size != f.Size():
 		return remote.Object{}, false, nil
-	case stored == nil || stored.MD5 == "" || claim.Doubtful:
-		return d.recognized(ctx, f, claim.Path)
 	}
 	digest := md5.New()
 	if err := readAll(ctx, digest, f); err != nil {

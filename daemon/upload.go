@@ -106,10 +106,14 @@ func (d *Daemon) settle(ctx context.Context, claim *queue.Claim, permit *permit)
 	object, err := d.store(ctx, claim)
 	outcome := d.conclude(ctx, claim, permit, object, err)
 	if u, ok := errors.AsType[*remote.UnansweredError](err); ok {
-		outcome = noting(claim, u.ETag, outcome)
+		outcome.Unanswered = u.ETag
 	}
-	if d.surely(ctx, outcome) != nil {
+	if d.surely(ctx, func() error { return claim.Finish(outcome) }) != nil {
 		claim.Release()
+		return
+	}
+	if outcome.Kind == queue.Changed {
+		d.watcher.Recheck(claim.Path)
 	}
 }
 
@@ -130,57 +134,36 @@ func (d *Daemon) noteSilence(claim *queue.Claim) func(etag string) {
 	}
 }
 
-// noting is outcome, after it was noted that the store may still take what was sent.
-func noting(claim *queue.Claim, etag string, outcome func() error) func() error {
-	return func() error {
-		if err := claim.Unanswered(etag); err != nil {
-			return err
-		}
-		return outcome()
-	}
-}
-
-// conclude tells the gate how an upload went, and returns how to write down what came of it. That may be called again
-// where it fails.
-func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permit, object remote.Object, err error) (outcome func() error) {
-	release := func() error {
-		claim.Release()
-		return nil
-	}
+// conclude tells the gate how an upload went, and returns what is to become of the claim.
+func (d *Daemon) conclude(ctx context.Context, claim *queue.Claim, permit *permit, object remote.Object, err error) queue.Outcome {
 	switch {
 	case err == nil:
 		permit.succeeded()
 		d.counters.uploads.Add(1)
-		return func() error { return claim.Done(queue.Stored{Size: object.Size, ETag: object.ETag, MD5: object.MD5}) }
+		return queue.Outcome{Kind: queue.Done, Object: storedObject(object)}
 	case errors.Is(err, watch.ErrDirMissing):
 		d.present.set(time.Time{})
 		permit.giveBack()
-		return release
+		return queue.Outcome{Kind: queue.Released}
 	case codestory.ClassOf(ctx, err) == codestory.ClassStopped, errors.Is(err, errSuperseded):
 		permit.giveBack()
-		return release
+		return queue.Outcome{Kind: queue.Released}
 	case errors.Is(err, errUnchanged):
 		permit.giveBack()
-		return func() error { return claim.Done(*claim.Stored) }
+		return queue.Outcome{Kind: queue.Done, Object: *claim.Stored}
 	case errors.Is(err, errGone):
 		permit.giveBack()
-		return claim.Gone
+		return queue.Outcome{Kind: queue.Gone}
 	case errors.Is(err, codestory.ErrChanged):
 		permit.giveBack()
-		return func() error {
-			if err := claim.Changed(); err != nil {
-				return err
-			}
-			d.watcher.Recheck(claim.Path)
-			return nil
-		}
+		return queue.Outcome{Kind: queue.Changed}
 	default:
 		return d.failed(ctx, claim, permit, err)
 	}
 }
 
 // failed tells the gate of a fault that may be the store's, and returns when the file is to be tried again.
-func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) (outcome func() error) {
+func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit, err error) queue.Outcome {
 	log := d.log.With("path", claim.Path, "error", err)
 	class := codestory.ClassOf(ctx, err)
 	d.counters.failed(class)
@@ -193,18 +176,14 @@ func (d *Daemon) failed(ctx context.Context, claim *queue.Claim, permit *permit,
 	}
 	switch class {
 	case codestory.ClassPause:
-		return func() error {
-			claim.Defer()
-			return nil
-		}
+		return queue.Outcome{Kind: queue.Deferred}
 	case codestory.ClassBlock:
 		log.Warn("a file needs a person")
-		return func() error { return claim.Block(codestory.Hint(err)) }
+		return queue.Outcome{Kind: queue.Block, Reason: codestory.Hint(err)}
 	default:
 		delay := itemDelay(claim.Attempt)
 		log.Warn("an upload failed", "attempt", claim.Attempt, "again_in", delay.Round(100*time.Millisecond))
-		due := time.Now().Add(delay)
-		return func() error { return claim.Retry(due, codestory.Hint(err)) }
+		return queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(delay), Reason: codestory.Hint(err)}
 	}
 }
 

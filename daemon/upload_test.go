@@ -114,7 +114,7 @@ func TestReadErrorIsNotTheStoresFault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.conclude(t.Context(), claim, permit, remote.Object{}, tc.err)(); err != nil {
+			if err := claim.Finish(w.conclude(t.Context(), claim, permit, remote.Object{}, tc.err)); err != nil {
 				t.Error(err)
 			}
 			if got := w.state(path); got != tc.want {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue"
 )
 
 func TestJumped(t *testing.T) {
@@ -56,7 +57,7 @@ func TestClockJumps(t *testing.T) {
 					t.Fatal(err)
 				}
 				// As a retry of some minutes looks after the clock was set back.
-				if err := claim.Retry(time.Now().Add(9*time.Hour), "no answer"); err != nil {
+				if err := claim.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(9 * time.Hour), Reason: "no answer"}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Hour) // the questions to the store are as far apart as they get

@@ -15,7 +15,7 @@
 //	                           │ Enqueue    (Changed)                        │
 //	                           └─────────────────────────────────────────────┘
 //
-// A person may make what waits ignored (Drop), until Enqueue brings a new version, and what is retrying or blocked
+// The words at what leaves "claimed" are kinds of Outcome. A person may make what waits ignored (Drop), until Enqueue brings a new version, and what is retrying or blocked
 // queued (Retry).
 //
 // "Claimed" is never written down. bbolt's file lock makes this process the one owner of the database, so whatever
@@ -192,7 +192,7 @@ func (q *Queue) commit(fn func(*change) error) error {
 }
 
 // Recovery says how the database was lost, and where the present one comes from. The caller finds the files in the
-// output directory and enqueues them; what the store has of them it can ask the store (Claim.Lost).
+// output directory and enqueues them; what the store has of them it can ask the store (Claim.MayExist).
 type Recovery struct {
 	At     time.Time `json:"at"`
 	Aside  string    `json:"aside,omitempty"`  // where the damaged one is; "" if it was not there

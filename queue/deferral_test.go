@@ -17,7 +17,7 @@ func TestDeferredItemLetsOthersGoFirst(t *testing.T) {
 		q := open(t)
 		first, second := codestory.ChapterPath(storyA, 1), codestory.ChapterPath(storyA, 2)
 		enqueue(t, q, change(first, 1, 10), change(second, 1, 10))
-		next(t, q).Defer()
+		_ = next(t, q).Finish(queue.Outcome{Kind: queue.Deferred})
 		c := next(t, q)
 		if c.Path != second {
 			t.Fatalf("claimed %s", c.Path)
@@ -46,7 +46,7 @@ func TestClaimStaysOpenWhereItsOutcomeCannotBeWritten(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { _ = q.Close() })
 	c := next(t, q)
-	if err := c.Done(put(1, 10)); err == nil {
+	if err := c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}); err == nil {
 		t.Fatal("a database that is only read was written")
 	}
 	nothingWaits(t, q)
@@ -59,8 +59,8 @@ func TestVanishedEndsWhatRests(t *testing.T) {
 	q := open(t)
 	path := codestory.ChapterPath(storyA, 1)
 	for name, rest := range map[string]func(c *queue.Claim){
-		"blocked":  func(c *queue.Claim) { must(t, c.Block("rename it")) },
-		"settling": func(c *queue.Claim) { must(t, c.Changed()) },
+		"blocked":  func(c *queue.Claim) { must(t, c.Finish(queue.Outcome{Kind: queue.Block, Reason: "rename it"})) },
+		"settling": func(c *queue.Claim) { must(t, c.Finish(queue.Outcome{Kind: queue.Changed})) },
 		"dropped":  func(c *queue.Claim) { c.Release(); must(t, q.Drop(string(path), "dropped")) },
 	} {
 		enqueue(t, q, change(path, 1, 10))
