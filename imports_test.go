@@ -29,7 +29,7 @@ var arrows = map[string]allowed{
 		tests: []string{"api/client"},
 	},
 	"queue": {
-		code:  []string{".", "queue/db"},
+		code:  []string{".", "internal/wait", "queue/db"},
 		tests: []string{"internal/problem", "queue/queuetest"},
 	},
 	"queue/db":        {code: []string{".", "internal/atomicfile", "internal/disk", "internal/problem"}},
@@ -58,14 +58,19 @@ var arrows = map[string]allowed{
 	"api/client":    {code: []string{".", "api"}},
 	"api/feed":      {},
 	"daemon": {
-		code: []string{".", "daemon/audio", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem", "queue",
-			"remote"},
+		code: []string{".", "daemon/audio", "daemon/upload", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem",
+			"internal/wait", "queue", "remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
+	},
+	"daemon/upload": {
+		code:  []string{".", "daemon/watch", "internal/wait", "queue", "remote"},
+		tests: []string{"remote/remotetest"},
 	},
 	"daemon/access":       {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"internal/atomicfile": {code: []string{".", "internal/problem"}},
 	"internal/disk":       {},
 	"internal/problem":    {code: []string{"."}},
+	"internal/wait":       {},
 	"daemon/jwt":          {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"daemon/audio":        {code: []string{"."}},
 	"daemon/watch":        {code: []string{".", "internal/problem"}, tests: []string{"remote"}},
@@ -103,6 +108,7 @@ var libraries = map[string]allowed{
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
 	"golang.org/x/sync/errgroup":              {code: []string{"daemon/watch", "queue/queuetest", "remote/s3"}, tests: []string{"queue"}},
+	"golang.org/x/sync/semaphore":             {code: []string{"daemon/upload"}},
 	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest", "remote/s3"}},
 	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/folder"}}, // names that look the same
 	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},

@@ -29,7 +29,7 @@ func (d *Daemon) learn(ctx context.Context, known queue.File, object remote.Obje
 		return nil // it is about to be enqueued
 	}
 	if none {
-		if !d.gate.answersNow(ctx) { // what is missing may be the bucket
+		if !d.uploads.AnswersNow(ctx) { // what is missing may be the bucket
 			return nil
 		}
 		d.noteAbsent(path)
@@ -63,7 +63,7 @@ func (d *Daemon) refresh(ctx context.Context, known queue.File) (queue.File, err
 	if err != nil || !others || !d.asked.take(known.Path, posting) {
 		return known, err
 	}
-	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout) // its answer is for all
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout) // its answer is for all
 	defer cancel()
 	object, err := d.remote.Stat(asking, path.Key())
 	if err != nil && !errors.Is(err, codestory.ErrNotFound) {
@@ -83,7 +83,7 @@ func (d *Daemon) refreshStory(ctx context.Context, id codestory.StoryID) error {
 	if err != nil || !others {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	for _, path := range posting {
 		_, _ = d.Locate(ctx, path) // where it cannot be told, what is known is all that there is to say
@@ -136,6 +136,7 @@ type question struct {
 }
 
 const (
+	askTimeout   = 2 * time.Second // of a question whose answer a player can do without
 	silentTime   = 2 * time.Second // that a store is not asked again which did not answer
 	maxQuestions = 8192
 )

@@ -30,7 +30,7 @@ func (d *Daemon) Delete(ctx context.Context, id codestory.StoryID, local bool) e
 	if err := d.queue.Delete(id, deletedByRequest); err != nil {
 		return err
 	}
-	if err := d.running.cut(ctx, id); err != nil {
+	if err := d.uploads.Cut(ctx, id); err != nil {
 		return err
 	}
 	if local {

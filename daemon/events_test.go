@@ -156,22 +156,6 @@ func TestEventsOfAnUpload(t *testing.T) {
 	})
 }
 
-// What a store says that it has sent is counted once, for the upload and for all.
-func TestProgressOfAnUpload(t *testing.T) {
-	t.Parallel()
-	d := newWorld(t, &scripted{}, Options{})
-	progress, done := d.beginUpload(&queue.Claim{Path: codestory.ChapterPath(kilo, 1), Version: codestory.Version{Size: 10}})
-	progress(4)
-	progress(3)
-	if got := d.uploads.list(); len(got) != 1 || got[0].SentBytes != 7 || d.counters.sent.Load() != 7 {
-		t.Errorf("in flight: %+v; in all: %d", got, d.counters.sent.Load())
-	}
-	done()
-	if got := d.uploads.list(); len(got) != 0 {
-		t.Errorf("after its end: %+v", got)
-	}
-}
-
 // What a file of sound says of itself is told once it was read, of the file and of its story.
 func TestEventsOfSounds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

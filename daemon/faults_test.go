@@ -3,17 +3,15 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 )
@@ -228,30 +226,6 @@ func TestLostIndexAndAnotherObject(t *testing.T) {
 	})
 }
 
-// A key that the store denies for its own sake holds up no other.
-func TestDeniedKeyIsNoHostage(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		denied := codestory.ChapterPath(kilo, 1)
-		store := &scripted{put: func(_ context.Context, key string) error {
-			if key == denied.Key() {
-				return errDenied
-			}
-			return nil
-		}}
-		w := newWorld(t, store, Options{})
-		paths := chapters(w, 30)
-		w.upload(10 * time.Minute)
-		for _, path := range paths[1:] {
-			if got := w.state(path); got != codestory.Synced {
-				t.Errorf("%s is %s", path, got)
-			}
-		}
-		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Queued || f.Attempt != 0 {
-			t.Errorf("the denied file: %+v, %v", f, err)
-		}
-	})
-}
-
 // One file that the store cannot take leaves readers what it has.
 func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
 	if testing.Short() {
@@ -304,75 +278,6 @@ func TestLinkOfAStoreThatWentAway(t *testing.T) {
 	})
 }
 
-// A file that is deleted while it is uploaded, or renamed because its name was refused, is forgotten in time.
-func TestFilesThatAreGoneAreSwept(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		deleted := codestory.ChapterPath(kilo, 1)
-		refused := codestory.Path(string(kilo) + "/bad.mp3")
-		name := filepath.Join(w.tree.Dir(), string(deleted))
-		w.store.put = func(context.Context, string) error { return os.Remove(name) }
-		w.write(deleted, "one")
-		w.upload(time.Second)
-		version, err := w.tree.Stat(deleted)
-		if !errors.Is(err, codestory.ErrNotFound) {
-			t.Fatalf("%+v, %v", version, err)
-		}
-		fault := &codestory.PathError{Name: string(refused), Fault: codestory.PathUnstorable, Reason: "rename it"}
-		change := watch.Change{Name: string(refused), Version: codestory.Version{Size: 1}, Fault: fault}
-		if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{change}, finished); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(2 * sweepEvery)
-		for _, path := range []codestory.Path{deleted, refused} {
-			if f, err := w.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
-				t.Errorf("%s is still known: %+v, %v", path, f, err)
-			}
-		}
-	})
-}
-
-// However many files rest in the queue and are there, one that is gone is forgotten in time.
-func TestFilesThatAreGoneAreSweptAmongMany(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		first, gone := codestory.ChapterPath(kilo, 1), codestory.Path(string(kilo)+"/z.mp3")
-		w.write(first, "one")
-		changes := []queue.Change{{Path: string(gone), Fault: "rename it"}}
-		for n := range sweepBatch + 1 {
-			path := codestory.Path(fmt.Sprintf("%s/%d.mp3", kilo, n))
-			if err := os.Link(filepath.Join(w.tree.Dir(), string(first)), filepath.Join(w.tree.Dir(), string(path))); err != nil {
-				t.Fatal(err)
-			}
-			changes = append(changes, queue.Change{Path: string(path), Fault: "rename it"})
-		}
-		if err := w.queue.Enqueue(changes); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(3 * sweepEvery)
-		if f, err := w.queue.File(gone); !errors.Is(err, codestory.ErrNotFound) {
-			t.Errorf("it is still known: %+v, %v", f, err)
-		}
-		if stats, err := w.queue.Stats(); err != nil || stats.Blocked != sweepBatch+1 {
-			t.Errorf("%d files are blocked, %v", stats.Blocked, err)
-		}
-	})
-}
-
-// What is excluded after it was queued is not uploaded.
-func TestExcludedMeanwhile(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{
-			Exclude: func(path string, _ bool) (string, bool) { return "*.wav", strings.HasSuffix(path, ".wav") },
-		}}})
-		w.write(codestory.Path(string(kilo)+"/raw.wav"), "raw")
-		w.upload(time.Minute)
-		if got := w.store.puts(); len(got) != 0 {
-			t.Errorf("uploaded %q", got)
-		}
-	})
-}
-
 // An object that another address of the store had is found again under the new one.
 func TestObjectIsFoundUnderANewDestination(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -393,6 +298,84 @@ func TestObjectIsFoundUnderANewDestination(t *testing.T) {
 		}
 		if loc, err := w.Locate(t.Context(), path); err != nil || !loc.Stored {
 			t.Errorf("location %+v, %v", loc, err)
+		}
+	})
+}
+
+// An empty directory, as it is found where a file system is not mounted, does not mean that what waits is deleted.
+func TestEmptyDirectoryForgetsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		paths := chapters(w, 3)
+		blocked := codestory.StoryAudioPath(kilo)
+		w.write(blocked, "x")
+		if err := w.queue.Drop(string(blocked), "dropped by request"); err != nil {
+			t.Fatal(err)
+		}
+		away := filepath.Join(t.TempDir(), "away")
+		story := filepath.Join(w.tree.Dir(), string(kilo))
+		if err := os.Rename(story, away); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Hour)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Queued {
+				t.Errorf("%s is %s while the directory is empty", path, got)
+			}
+		}
+		s, err := w.Status(t.Context())
+		if err != nil || !slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == "dir_empty" }) {
+			t.Errorf("problems: %+v, %v", s.Problems, err)
+		}
+		if err := os.Rename(away, story); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(5 * time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s after the files are back", path, got)
+			}
+		}
+		if left, err := w.queue.Ignored(10); err != nil || len(left) != 1 {
+			t.Errorf("ignored: %v, %v, want what was dropped", left, err)
+		}
+		if problems := w.problemsBut(problemOwnerUnknown); len(problems) > 0 {
+			t.Errorf("problems: %+v", problems)
+		}
+	})
+}
+
+// A person who has mended the store does not wait for its next question.
+func TestRetryAsksTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		full := true
+		store := &scripted{put: func(context.Context, string) error {
+			if full {
+				return codestory.Pause(codestory.RemoteFull, "no room", errors.New("507"))
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 20)
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		full = false
+		if _, err := w.Retry(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	} else if removed {
 		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	if !d.gate.reads() {
+	if !d.uploads.Reads() {
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	}
 	if err := codestory.MayAsk(ctx); err != nil {
@@ -86,7 +86,7 @@ func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
 	} else if len(posting) == 0 && d.absent.has(codestory.Path(id)) {
 		return unknown
 	}
-	if !d.gate.reads() {
+	if !d.uploads.Reads() {
 		return fmt.Errorf("story %s: %w", id, codestory.ErrUnavailable)
 	}
 	if err := codestory.MayAsk(ctx); err != nil {

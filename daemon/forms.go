@@ -70,7 +70,7 @@ func (d *Daemon) Receive(ctx context.Context, path codestory.Path, expires time.
 		return err
 	}
 	defer func() { _ = src.Close() }()
-	if !d.gate.reads() {
+	if !d.uploads.Reads() {
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	}
 	object, err := d.remote.Put(ctx, path.Key(), src, remote.PutOptions{ContentType: path.ContentType()})

@@ -48,7 +48,7 @@ func (d *Daemon) list(ctx context.Context, lister remote.Lister, prefix string) 
 // does not answer, leaves the index as it is.
 func (d *Daemon) gather(ctx context.Context, id codestory.StoryID) {
 	lister, ok := d.remote.(remote.Lister)
-	if !ok || !d.gate.reads() || !d.asked.take(string(id), false) {
+	if !ok || !d.uploads.Reads() || !d.asked.take(string(id), false) {
 		return
 	}
 	if err := d.gatherFrom(ctx, lister, id); err != nil {

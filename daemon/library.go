@@ -34,7 +34,7 @@ func (d *Daemon) locate(ctx context.Context, path codestory.Path, current bool) 
 			return codestory.Location{}, err
 		}
 		f, err = d.queue.File(path)
-	} else if err == nil && f.State == codestory.Synced && current && !here && d.gate.reads() {
+	} else if err == nil && f.State == codestory.Synced && current && !here && d.uploads.Reads() {
 		f, err = d.refresh(ctx, f)
 	}
 	switch {
@@ -46,10 +46,10 @@ func (d *Daemon) locate(ctx context.Context, path codestory.Path, current bool) 
 		return codestory.Location{Size: local.Size, Local: true}, nil
 	case f.Stored == nil:
 		return codestory.Location{}, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
-	case !here && !d.gate.reads():
+	case !here && !d.uploads.Reads():
 		return codestory.Location{}, fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	default:
-		stored := d.gate.reads() && (!here || d.gate.answersNow(ctx))
+		stored := d.uploads.Reads() && (!here || d.uploads.AnswersNow(ctx))
 		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: stored, Local: here}, nil
 	}
 }
@@ -167,7 +167,7 @@ func (d *Daemon) describe(s queue.Story) (codestory.Story, error) {
 	if err != nil {
 		return codestory.Story{}, err
 	}
-	now, err := d.circumstances()
+	now, err := d.statusContext()
 	if err != nil {
 		return codestory.Story{}, err
 	}

@@ -32,7 +32,7 @@ func TestLocate(t *testing.T) {
 		expect("after the upload", codestory.Location{Size: 3, ETag: etag, Stored: true, Local: true})
 
 		store.check = func() error { return errDown }
-		w.upload(2 * askWhenIdle)
+		w.upload(2 * time.Minute)
 		expect("while the store is away", codestory.Location{Size: 3, ETag: etag, Local: true})
 		name := filepath.Join(w.tree.Dir(), string(path))
 		if err := os.Remove(name); err != nil {

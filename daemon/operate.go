@@ -14,7 +14,7 @@ const droppedByRequest = "dropped by request"
 
 // Queue lists what waits, and why.
 func (d *Daemon) Queue(_ context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error) {
-	now, err := d.circumstances()
+	now, err := d.statusContext()
 	if err != nil {
 		return codestory.QueuePage{}, err
 	}
@@ -53,7 +53,7 @@ func listQueue(q *queue.Queue, state codestory.FileState, limit int, cursor stri
 // Retry tries one file at once, or all that wait for another attempt or a person where path is "". It returns how many
 // there were. A store that is at fault is asked at once.
 func (d *Daemon) Retry(_ context.Context, path string) (int, error) {
-	defer d.gate.hurry()
+	defer d.uploads.ProbeNow()
 	if path == "" {
 		return d.queue.RetryAll()
 	}

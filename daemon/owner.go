@@ -51,7 +51,7 @@ func (d *Daemon) readOwner(ctx context.Context, id codestory.StoryID) error {
 	_, here, err := d.here(path)
 	local := here || err != nil
 	switch {
-	case !local && !d.gate.reads():
+	case !local && !d.uploads.Reads():
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	case !d.asked.take("owner "+string(id), false):
 		return nil
@@ -117,7 +117,7 @@ func (d *Daemon) readOwners(ctx context.Context, cursor string) (next string, er
 func (d *Daemon) sweepOwner(ctx context.Context, id codestory.StoryID) error {
 	_, here, err := d.here(codestory.MetadataPath(id))
 	inStore := !here && err == nil
-	if ctx.Err() != nil || inStore && (!d.gate.reads() || !d.swept.take(string(id), false)) {
+	if ctx.Err() != nil || inStore && (!d.uploads.Reads() || !d.swept.take(string(id), false)) {
 		return nil
 	}
 	err = d.readOwner(ctx, id)

@@ -76,15 +76,15 @@ func (h *soundHints) take() (files map[codestory.Path]codestory.Version, missed 
 	return files, missed
 }
 
-// Listen reads what files of sound say of themselves, one at a time, until ctx ends.
-func (d *Daemon) Listen(ctx context.Context) error {
+// ScanAudio reads what files of sound say of themselves, one at a time, until ctx ends.
+func (d *Daemon) ScanAudio(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-d.sounds.came:
 		}
-		if d.awaitQuiet(ctx) != nil || d.awaitDir(ctx) != nil {
+		if d.awaitQuiet(ctx) != nil || d.uploads.WaitForDir(ctx) != nil {
 			return nil
 		}
 		l := listener{Daemon: d}
@@ -96,7 +96,10 @@ func (d *Daemon) Listen(ctx context.Context) error {
 			l.hearUnread(ctx)
 		}
 		if err := l.save(ctx); err != nil {
-			return stopped(ctx, err)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
 	}
 }
@@ -120,7 +123,7 @@ func (d *Daemon) busy() bool {
 	return err == nil && s.Queued+s.Uploading > 0
 }
 
-// listener is one round of Listen.
+// listener is one round of ScanAudio.
 type listener struct {
 	*Daemon
 	read []queue.Sound // that is not saved
@@ -135,7 +138,7 @@ func (l *listener) hearUnread(ctx context.Context) {
 			files []queue.Change
 			next  string
 		)
-		l.err = l.surely(ctx, func() (err error) {
+		l.err = queue.RetryDB(ctx, func() (err error) {
 			files, next, err = l.queue.Unread(after, unreadBatch, audio.Known)
 			return err
 		})
@@ -160,7 +163,7 @@ func (l *listener) hear(ctx context.Context, path codestory.Path, version codest
 	if err != nil {
 		if l.gone = errors.Is(err, watch.ErrDirMissing); l.gone {
 			l.sounds.miss() // for when it is back
-			l.present.set(time.Time{})
+			l.uploads.DirGone()
 		}
 		return
 	}
@@ -196,7 +199,7 @@ func (l *listener) save(ctx context.Context) error {
 	}
 	read := l.read
 	l.read = nil
-	return l.surely(ctx, func() error { return l.queue.SaveSounds(read) })
+	return queue.RetryDB(ctx, func() error { return l.queue.SaveSounds(read) })
 }
 
 // maxFaultyListed bounds the files that are named in the status.

@@ -22,7 +22,7 @@ func (w *world) listen(d time.Duration) {
 	w.t.Helper()
 	ctx, stop := context.WithTimeout(w.t.Context(), d)
 	defer stop()
-	if err := w.Listen(ctx); err != nil {
+	if err := w.ScanAudio(ctx); err != nil {
 		w.t.Errorf("Listen: %v", err)
 	}
 }

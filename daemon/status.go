@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"os"
 	"slices"
 	"time"
@@ -22,8 +23,8 @@ func (d *Daemon) Status(context.Context) (codestory.Status, error) {
 	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
 	pid, w := os.Getpid(), d.watcher.Status()
 	s.Running, s.PID, s.StartedAt, s.Address = true, &pid, &d.started, &d.address
-	s.Remote = d.remoteStatus(d.gate.verdict())
-	s.Uploads = d.uploads.list()
+	s.Remote = d.remoteStatus(d.uploads.Store())
+	s.Uploads = d.uploads.Uploads()
 	s.Watch = &w
 	s.Problems = slices.Concat(s.Problems, DatabaseProblems(d.queue), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
 	return s, nil
@@ -37,12 +38,12 @@ func (d *Daemon) indexStatus() (queue.Stats, []codestory.Problem, error) {
 	return stats, slices.Concat(removals, files), errors.Join(err, removalErr, filesErr)
 }
 
-// remoteStatus describes the store as that verdict finds it.
-func (d *Daemon) remoteStatus(v verdict) codestory.RemoteStatus {
+// remoteStatus describes the store as that upload.StoreState finds it.
+func (d *Daemon) remoteStatus(v upload.StoreState) codestory.RemoteStatus {
 	info := d.remote.Info()
 	return codestory.RemoteStatus{
 		Kind: info.Kind, Endpoint: text(info.Endpoint), Bucket: text(info.Bucket),
-		State: v.state, Message: text(v.message), Since: &v.since,
+		State: v.State, Message: text(v.Message), Since: &v.Since,
 	}
 }
 

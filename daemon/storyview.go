@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"iter"
 	"maps"
 	"slices"
@@ -18,7 +19,7 @@ type storyView struct {
 	files    []queue.File
 	sounds   map[codestory.Path]codestory.Audio
 	settling map[codestory.Path]string // the files that settle, with why they take long, or ""
-	now      circumstances
+	now      statusContext
 	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
 }
 
@@ -88,19 +89,19 @@ func modified(v codestory.Version) *time.Time {
 	return new(v.Modified().UTC())
 }
 
-// circumstances are what all files wait for alike.
-type circumstances struct {
-	store  verdict
+// statusContext are what all files wait for alike.
+type statusContext struct {
+	store  upload.StoreState
 	paused bool // by a person
 }
 
-func (d *Daemon) circumstances() (circumstances, error) {
+func (d *Daemon) statusContext() (statusContext, error) {
 	stats, err := d.queue.Stats()
-	return circumstances{d.gate.verdict(), stats.Paused}, err
+	return statusContext{d.uploads.Store(), stats.Paused}, err
 }
 
 // describe is what people are told of a file by what the index knows of it.
-func (c circumstances) describe(f queue.File) codestory.File {
+func (c statusContext) describe(f queue.File) codestory.File {
 	path := codestory.Path(f.Path)
 	file := codestory.File{
 		Path: path, Key: path.Key(), ContentType: path.ContentType(),
@@ -113,14 +114,14 @@ func (c circumstances) describe(f queue.File) codestory.File {
 }
 
 // reason is the sentence that says why a file waits.
-func (c circumstances) reason(f queue.File) string {
+func (c statusContext) reason(f queue.File) string {
 	switch {
 	case f.State == codestory.Queued && c.paused:
 		return "the queue is paused; go on with: codestoryd queue resume"
 	case f.State == codestory.Retrying:
 		return fmt.Sprintf("attempt %d failed: %s; the next is at %s", f.Attempt, f.Reason, f.Due.Format("15:04:05"))
-	case f.State == codestory.Queued && c.store.state != codestory.RemoteOK:
-		return fmt.Sprintf("the store is %s: %s", c.store.state, c.store.message)
+	case f.State == codestory.Queued && c.store.State != codestory.RemoteOK:
+		return fmt.Sprintf("the store is %s: %s", c.store.State, c.store.Message)
 	case f.State == codestory.Queued && f.Reason == "":
 		return "waits for its turn"
 	case f.State == codestory.Missing:

@@ -40,7 +40,7 @@ func jumped(last, now time.Time) bool {
 func (d *Daemon) wakeUp() {
 	d.log.Info("the clock has jumped: the directory is scanned, the store asked, and what waits tried at once")
 	d.watcher.Rescan()
-	d.gate.hurry()
+	d.uploads.ProbeNow()
 	if err := d.queue.Hasten(); err != nil {
 		d.log.Warn("what waits for its next attempt keeps its time", "error", err)
 	}

@@ -58,10 +58,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		q.mu.Lock()
-		changed := q.changed
-		q.awaited = true
-		q.mu.Unlock()
+		changed := q.changed.Changed()
 		now := time.Now().Round(0)
 		if _, err := q.promote(now); err != nil {
 			return nil, err
@@ -70,7 +67,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		if c != nil || err != nil {
 			return c, err
 		}
-		if err := wait(ctx, changed, due); err != nil {
+		if err := waitUntil(ctx, changed, due); err != nil {
 			return nil, err
 		}
 	}
@@ -80,8 +77,8 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 // closed meanwhile, delays an attempt by no more than this.
 const checkAgain = 30 * time.Second
 
-// wait returns when the queue has changed or due has come; due is zero for never.
-func wait(ctx context.Context, changed <-chan struct{}, due time.Time) error {
+// waitUntil returns when the queue has changed or due has come; due is zero for never.
+func waitUntil(ctx context.Context, changed <-chan struct{}, due time.Time) error {
 	var alarm <-chan time.Time
 	if !due.IsZero() {
 		t := time.NewTimer(min(time.Until(due), checkAgain))

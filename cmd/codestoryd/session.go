@@ -131,6 +131,6 @@ func (s *sessions) session(soft, hard context.Context) error {
 		func(soft, _ context.Context) error { return q.Run(soft) },
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
-		func(soft, _ context.Context) error { return d.Listen(soft) },
+		func(soft, _ context.Context) error { return d.ScanAudio(soft) },
 	)
 }

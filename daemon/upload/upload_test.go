@@ -1,4 +1,4 @@
-package daemon
+package upload
 
 import (
 	"context"
@@ -6,18 +6,21 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
+	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
 
 func TestPlayableFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{Concurrency: 1})
+		w := newEnv(t, store, Options{Concurrency: 1})
 		paths := []codestory.Path{
 			codestory.MetadataPath(kilo), codestory.ChapterPath(kilo, 1), codestory.StoryAudioPath(kilo),
 			codestory.Path(kilo + "/cover.jpg"), codestory.ChapterPath(kilo, 2),
@@ -50,7 +53,7 @@ func TestFailingFileIsNoHostage(t *testing.T) {
 			}
 			return nil
 		}}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		paths := chapters(w, 30)
 		w.upload(time.Minute)
 		for _, path := range paths[1:] {
@@ -60,7 +63,7 @@ func TestFailingFileIsNoHostage(t *testing.T) {
 		}
 		w.upload(24 * time.Hour)
 		store.put = nil
-		w.upload(itemDelays.most + time.Minute)
+		w.upload(itemDelays.Most + time.Minute)
 		if got := w.state(paths[0]); got != codestory.Synced {
 			t.Errorf("the file is %s after the store takes it", got)
 		}
@@ -75,7 +78,7 @@ func TestRefusedFileWaitsForAPerson(t *testing.T) {
 		store := &scripted{put: func(context.Context, string) error {
 			return codestory.Block("the store refuses the name: rename the file", errors.New("400"))
 		}}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		w.upload(24 * time.Hour)
@@ -86,7 +89,7 @@ func TestRefusedFileWaitsForAPerson(t *testing.T) {
 		if n := len(store.puts()); n != 1 {
 			t.Errorf("%d attempts at a file that is blocked", n)
 		}
-		if got := w.gate.verdict().state; got != codestory.RemoteOK {
+		if got := w.breaker.storeState().State; got != codestory.RemoteOK {
 			t.Errorf("the store is %s over a file that it refuses", got)
 		}
 	})
@@ -95,7 +98,7 @@ func TestRefusedFileWaitsForAPerson(t *testing.T) {
 // What this machine's disk does says nothing of the store.
 func TestReadErrorIsNotTheStoresFault(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
+		w := newEnv(t, &scripted{}, Options{})
 		w.upload(time.Second)
 		for i, tc := range []struct {
 			err  error
@@ -110,7 +113,7 @@ func TestReadErrorIsNotTheStoresFault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			permit, err := w.gate.pass(t.Context())
+			permit, err := w.breaker.acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +124,7 @@ func TestReadErrorIsNotTheStoresFault(t *testing.T) {
 				t.Errorf("after %v the file is %s, want %s", tc.err, got, tc.want)
 			}
 		}
-		if got := w.gate.verdict().state; got != codestory.RemoteOK {
+		if got := w.breaker.storeState().State; got != codestory.RemoteOK {
 			t.Errorf("the store is %s", got)
 		}
 	})
@@ -130,7 +133,7 @@ func TestReadErrorIsNotTheStoresFault(t *testing.T) {
 func TestGoneFileIsForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		if err := os.Remove(filepath.Join(w.tree.Dir(), string(path))); err != nil {
@@ -149,7 +152,7 @@ func TestGoneFileIsForgotten(t *testing.T) {
 // While the whole directory is away nothing in it is taken for deleted.
 func TestMissingDirectoryForgetsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
+		w := newEnv(t, &scripted{}, Options{})
 		paths := chapters(w, 10)
 		away := w.tree.Dir() + ".away"
 		if err := os.Rename(w.tree.Dir(), away); err != nil {
@@ -173,49 +176,6 @@ func TestMissingDirectoryForgetsNothing(t *testing.T) {
 	})
 }
 
-// An empty directory, as it is found where a file system is not mounted, does not mean that what waits is deleted.
-func TestEmptyDirectoryForgetsNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		paths := chapters(w, 3)
-		blocked := codestory.StoryAudioPath(kilo)
-		w.write(blocked, "x")
-		if err := w.queue.Drop(string(blocked), "dropped by request"); err != nil {
-			t.Fatal(err)
-		}
-		away := filepath.Join(t.TempDir(), "away")
-		story := filepath.Join(w.tree.Dir(), string(kilo))
-		if err := os.Rename(story, away); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(time.Hour)
-		for _, path := range paths {
-			if got := w.state(path); got != codestory.Queued {
-				t.Errorf("%s is %s while the directory is empty", path, got)
-			}
-		}
-		s, err := w.Status(t.Context())
-		if err != nil || !slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == "dir_empty" }) {
-			t.Errorf("problems: %+v, %v", s.Problems, err)
-		}
-		if err := os.Rename(away, story); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(5 * time.Minute)
-		for _, path := range paths {
-			if got := w.state(path); got != codestory.Synced {
-				t.Errorf("%s is %s after the files are back", path, got)
-			}
-		}
-		if left, err := w.queue.Ignored(10); err != nil || len(left) != 1 {
-			t.Errorf("ignored: %v, %v, want what was dropped", left, err)
-		}
-		if problems := w.problemsBut(problemOwnerUnknown); len(problems) > 0 {
-			t.Errorf("problems: %+v", problems)
-		}
-	})
-}
-
 // A file that changes while it is read is never visible, and waits to settle again.
 func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -224,7 +184,7 @@ func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 		store := &scripted{put: func(context.Context, string) error {
 			return os.WriteFile(name, []byte("two"), 0o666)
 		}}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		name = filepath.Join(w.tree.Dir(), string(path))
 		w.write(path, "one")
 		w.upload(time.Minute)
@@ -246,7 +206,7 @@ func TestChangedFileGoesBackToTheWatcher(t *testing.T) {
 func TestTouchedFileIsNotSentAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		w.upload(time.Second)
@@ -283,12 +243,12 @@ func TestStopIsSoftThenHard(t *testing.T) {
 						return nil
 					}
 				}}
-				w := newWorld(t, store, Options{})
+				w := newEnv(t, store, Options{})
 				path := codestory.ChapterPath(kilo, 1)
 				w.write(path, "one")
 				soft, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
-				go func() { ended <- w.Upload(soft, t.Context()) }()
+				go func() { ended <- w.Run(soft, t.Context()) }()
 				synctest.Wait()
 				signal := time.Now()
 				stop()
@@ -310,14 +270,14 @@ func TestStopIsSoftThenHard(t *testing.T) {
 func TestHardStopCutsAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{put: func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		hard, cut := context.WithCancel(t.Context())
 		soft, stop := context.WithCancel(hard)
 		defer stop()
 		ended := make(chan error, 1)
-		go func() { ended <- w.Upload(soft, hard) }()
+		go func() { ended <- w.Run(soft, hard) }()
 		synctest.Wait()
 		began := time.Now()
 		cut()
@@ -355,79 +315,24 @@ func (s *parts) Abort(_ context.Context, key string, state []byte) error {
 	return nil
 }
 
-// What was begun of a version that is superseded is aborted, and nothing else.
-func TestAbandonedUploadIsAborted(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &parts{scripted: &scripted{put: func(context.Context, string) error { return errors.New("500") }}}
-		w := newWorld(t, store.scripted, Options{})
-		w.remote, w.gate.store = store, store
-		path := codestory.ChapterPath(kilo, 1)
-		w.write(path, "one")
-		w.upload(quickDelays.first / 20) // one attempt
-		store.put = nil
-		w.write(path, "the second")
-		w.upload(5 * sweepEvery)
-		id := path.Key() + " id of "
-		if want := []string{id, id}; !slices.Equal(store.aborted, want) {
-			t.Errorf("aborted %q, want %q", store.aborted, want)
-		}
-		if left, err := w.queue.Abandoned(1); err != nil || len(left) != 0 {
-			t.Errorf("the ledger still has %v, %v", left, err)
-		}
-		if got := w.state(path); got != codestory.Synced {
-			t.Errorf("the file is %s", got)
-		}
-	})
-}
-
-// One abandoned upload that the store does not abort holds up no other, and is asked for once in a sweep.
-func TestRefusedAbortIsNoHostage(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &parts{scripted: &scripted{put: func(context.Context, string) error { return errors.New("500") }}}
-		w := newWorld(t, store.scripted, Options{})
-		w.remote, w.gate.store = store, store
-		paths := chapters(w, 2)
-		w.upload(quickDelays.first / 20) // one attempt at each
-		store.put = nil
-		for _, path := range paths {
-			w.write(path, "the second")
-		}
-		refused := 0
-		store.abort = func(key string) error {
-			if key != paths[0].Key() {
-				return nil
-			}
-			refused++
-			return errors.New("403")
-		}
-		w.upload(5 * sweepEvery)
-		if n := len(store.aborted); n != 2 || refused > 7 {
-			t.Errorf("%d aborts of the other, and %d refused", n, refused)
-		}
-		if left, err := w.queue.Abandoned(10); err != nil || len(left) != 1 {
-			t.Errorf("the ledger still has %v, %v", left, err)
-		}
-	})
-}
-
 func TestProgressIsThatOfTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		store := &halfway{scripted: &scripted{}, release: release}
-		w := newWorld(t, store.scripted, Options{})
-		w.remote, w.gate.store = store, store
+		w := newEnv(t, store.scripted, Options{})
+		w.Pipeline.store, w.breaker.store = store, store
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "0123456789")
 		soft, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- w.Upload(soft, t.Context()) }()
+		go func() { ended <- w.Run(soft, t.Context()) }()
 		synctest.Wait()
-		if got := w.uploads.list(); len(got) != 1 || got[0].SentBytes != 5 || got[0].TotalBytes != 10 || got[0].Path != string(path) {
+		if got := w.Uploads(); len(got) != 1 || got[0].SentBytes != 5 || got[0].TotalBytes != 10 || got[0].Path != string(path) {
 			t.Errorf("uploads: %+v", got)
 		}
 		close(release)
 		synctest.Wait()
-		if got := w.uploads.list(); len(got) != 0 {
+		if got := w.Uploads(); len(got) != 0 {
 			t.Errorf("uploads after the end: %+v", got)
 		}
 		stop()
@@ -447,4 +352,58 @@ func (s *halfway) Put(ctx context.Context, key string, src remote.Source, opts r
 	opts.Progress(src.Size() / 2)
 	<-s.release
 	return s.scripted.Put(ctx, key, src, opts)
+}
+
+// A key that the store denies for its own sake holds up no other.
+func TestDeniedKeyIsNoHostage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		denied := codestory.ChapterPath(kilo, 1)
+		store := &scripted{put: func(_ context.Context, key string) error {
+			if key == denied.Key() {
+				return errDenied
+			}
+			return nil
+		}}
+		w := newEnv(t, store, Options{})
+		paths := chapters(w, 30)
+		w.upload(10 * time.Minute)
+		for _, path := range paths[1:] {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Queued || f.Attempt != 0 {
+			t.Errorf("the denied file: %+v, %v", f, err)
+		}
+	})
+}
+
+// What is excluded after it was queued is not uploaded.
+func TestExcludedMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEnv(t, &scripted{}, Options{Rules: watch.Rules{
+			Exclude: func(path string, _ bool) (string, bool) { return "*.wav", strings.HasSuffix(path, ".wav") },
+		}})
+		w.write(codestory.Path(string(kilo)+"/raw.wav"), "raw")
+		w.upload(time.Minute)
+		if got := w.store.puts(); len(got) != 0 {
+			t.Errorf("uploaded %q", got)
+		}
+	})
+}
+
+// What a store says that it has sent is counted once, for the upload and for all.
+func TestProgressOfAnUpload(t *testing.T) {
+	t.Parallel()
+	d := newEnv(t, &scripted{}, Options{})
+	progress, done := d.begin(&queue.Claim{Path: codestory.ChapterPath(kilo, 1), Version: codestory.Version{Size: 10}})
+	progress(4)
+	progress(3)
+	if got := d.Uploads(); len(got) != 1 || got[0].SentBytes != 7 || d.counters.sent.Load() != 7 {
+		t.Errorf("in flight: %+v; in all: %d", got, d.counters.sent.Load())
+	}
+	done()
+	if got := d.Uploads(); len(got) != 0 {
+		t.Errorf("after its end: %+v", got)
+	}
 }

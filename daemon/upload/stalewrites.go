@@ -1,4 +1,4 @@
-package daemon
+package upload
 
 import (
 	"context"
@@ -17,43 +17,45 @@ import (
 // What is not noticed is an upload whose process was killed within two seconds after it was sent.
 
 const (
-	lateEvery = 5 * time.Second // between looks at the notes, and the first delay of a question
-	lateTime  = 24 * time.Hour  // how late an upload may be
+	staleWriteEvery = 5 * time.Second // between looks at the notes, and the first delay of a question
+	staleWriteTime  = 24 * time.Hour  // how late an upload may be
+
+	staleWriteTimeout = 10 * time.Second // of one question
 )
 
-// late is what is known of a note.
-type late struct {
+// staleWrite is what is known of a note.
+type staleWrite struct {
 	newer string    // the ETag of the newer version; "" while there is none
 	asked int       // how often the store was, since it is that one
 	next  time.Time // when to look again
 }
 
-// watchLate looks after notes until ctx ends.
-func (d *Daemon) watchLate(ctx context.Context) {
-	tick := time.NewTicker(lateEvery)
+// watchStaleWrites looks after notes until ctx ends.
+func (p *Pipeline) watchStaleWrites(ctx context.Context) {
+	tick := time.NewTicker(staleWriteEvery)
 	defer tick.Stop()
-	known := map[string]*late{} // by path and ETag
+	known := map[string]*staleWrite{} // by path and ETag
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := d.lookAtNotes(ctx, known); err != nil && ctx.Err() == nil {
-			d.log.Warn("an upload without an answer could not be looked after; it is tried again", "error", err)
+		if err := p.checkStaleWrites(ctx, known); err != nil && ctx.Err() == nil {
+			p.log.Warn("an upload without an answer could not be looked after; it is tried again", "error", err)
 		}
 	}
 }
 
-func (d *Daemon) lookAtNotes(ctx context.Context, known map[string]*late) error {
+func (p *Pipeline) checkStaleWrites(ctx context.Context, known map[string]*staleWrite) error {
 	var last *queue.Unanswered
 	for {
-		notes, err := d.queue.Unanswered(last, sweepBatch)
+		notes, err := p.queue.Unanswered(last, sweepBatch)
 		if err != nil {
 			return err
 		}
 		for _, u := range notes {
-			if err := d.lookAt(ctx, u, known); err != nil {
+			if err := p.checkStaleWrite(ctx, u, known); err != nil {
 				return err
 			}
 			last = &u
@@ -64,45 +66,45 @@ func (d *Daemon) lookAtNotes(ctx context.Context, known map[string]*late) error 
 	}
 }
 
-// lookAt asks the store, if it is time to, whether an upload was late.
-func (d *Daemon) lookAt(ctx context.Context, u queue.Unanswered, known map[string]*late) error {
+// checkStaleWrite asks the store, if it is time to, whether an upload was late.
+func (p *Pipeline) checkStaleWrite(ctx context.Context, u queue.Unanswered, known map[string]*staleWrite) error {
 	name := string(u.Path) + "\x00" + u.ETag
-	if age := time.Since(u.At); age > lateTime || age < -lateTime { // or the clock was set
+	if age := time.Since(u.At); age > staleWriteTime || age < -staleWriteTime { // or the clock was set
 		delete(known, name)
-		return d.queue.ForgetUnanswered(u)
+		return p.queue.ForgetUnanswered(u)
 	}
 	if !u.Here {
 		return nil
 	}
 	l := known[name]
 	if l == nil {
-		l = &late{}
+		l = &staleWrite{}
 		known[name] = l
 	}
-	if time.Now().Before(l.next) || !d.gate.reads() {
+	if time.Now().Before(l.next) || !p.breaker.reads() {
 		return nil
 	}
-	f, err := d.queue.File(u.Path)
+	f, err := p.queue.File(u.Path)
 	switch {
 	case err != nil, f.State != codestory.Synced, f.Stored == nil, strings.EqualFold(f.Stored.ETag, u.ETag),
 		f.Version == (codestory.Version{}): // no newer version, or none that is here to be put again
 		l.next = time.Now().Add(min(time.Since(u.At), time.Minute))
 		return nil
 	case l.newer != f.Stored.ETag:
-		*l = late{newer: f.Stored.ETag, next: time.Now().Add(lateEvery)}
+		*l = staleWrite{newer: f.Stored.ETag, next: time.Now().Add(staleWriteEvery)}
 		return nil
 	}
-	asking, cancel := context.WithTimeout(ctx, findTimeout)
+	asking, cancel := context.WithTimeout(ctx, staleWriteTimeout)
 	defer cancel()
-	object, err := d.remote.Stat(asking, u.Path.Key())
+	object, err := p.store.Stat(asking, u.Path.Key())
 	if err != nil {
 		return nil // gone, or not to be asked: the next time
 	}
 	l.asked++
-	l.next = time.Now().Add(lateEvery << l.asked)
+	l.next = time.Now().Add(staleWriteEvery << l.asked)
 	if !strings.EqualFold(object.ETag, u.ETag) {
 		return nil
 	}
-	d.log.Warn("the store has put an older version in the place of a newer one, which is put again", "path", u.Path)
-	return d.queue.PutAgain(u.Path, f.Stored.ETag)
+	p.log.Warn("the store has put an older version in the place of a newer one, which is put again", "path", u.Path)
+	return p.queue.PutAgain(u.Path, f.Stored.ETag)
 }

@@ -1,4 +1,4 @@
-package daemon
+package upload
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // tardy is a store that does not answer the first upload, and takes it much later.
-func tardy(w *world, path codestory.Path, later time.Duration) {
+func tardy(w *env, path codestory.Path, later time.Duration) {
 	first := true
 	w.store.put = func(_ context.Context, key string) error {
 		if key != path.Key() || !first {
@@ -35,14 +35,14 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 	for _, later := range []time.Duration{time.Second, 10 * time.Minute, 5 * time.Hour} {
 		t.Run(later.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, &scripted{}, Options{})
+				w := newEnv(t, &scripted{}, Options{})
 				path := codestory.ChapterPath(kilo, 1)
 				tardy(w, path, later)
 				w.write(path, "the first version")
 				soft, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
-				go func() { ended <- w.Upload(soft, t.Context()) }()
-				time.Sleep(quickDelays.first / 20) // before it is tried again
+				go func() { ended <- w.Run(soft, t.Context()) }()
+				time.Sleep(quickDelays.First / 20) // before it is tried again
 				w.write(path, "the second")
 				time.Sleep(time.Second / 2)
 				if got, _ := w.store.Content(path.Key()); got != "the second" {
@@ -61,7 +61,7 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 				if n := w.store.count("put"); n != 3 {
 					t.Errorf("%d uploads, want the unanswered one, the newer version, and that again", n)
 				}
-				w.upload(lateTime + time.Minute)
+				w.upload(staleWriteTime + time.Minute)
 				if notes, err := w.queue.Unanswered(nil, 10); err != nil || len(notes) != 0 {
 					t.Errorf("after a day there are the notes %+v, %v", notes, err)
 				}
@@ -77,7 +77,7 @@ func TestLateUploadDoesNotReplaceANewerVersion(t *testing.T) {
 // again there is nothing to ask.
 func TestUnansweredUploadsAreLeftAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
+		w := newEnv(t, &scripted{}, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		tardy(w, path, time.Minute)
 		w.write(path, "the first version")
@@ -88,7 +88,7 @@ func TestUnansweredUploadsAreLeftAlone(t *testing.T) {
 		w.write(path, "the second")
 		w.upload(time.Second)
 		w.store.Set(path.Key(), "what another program put")
-		w.upload(lateTime)
+		w.upload(staleWriteTime)
 		if got, _ := w.store.Content(path.Key()); got != "what another program put" {
 			t.Errorf("the store has %q", got)
 		}

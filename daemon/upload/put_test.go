@@ -1,4 +1,4 @@
-package daemon
+package upload
 
 import (
 	"context"
@@ -12,6 +12,57 @@ import (
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 )
+
+// What the store has already is not sent to it again when its endpoint gets another name; what it has not, is.
+func TestNewNameOfAStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEnv(t, &scripted{}, Options{})
+		paths := chapters(w, 20)
+		w.upload(time.Minute)
+		lost, other, changed := paths[0], paths[1], paths[2]
+		w.store.Unset(lost.Key())
+		w.store.Set(other.Key(), "other bytes")
+		if err := w.queue.Use("memory\tby another name\t"); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths { // as the scan does
+			w.settle(path)
+		}
+		w.write(changed, "another version")
+		before := len(w.store.puts())
+		w.upload(time.Minute)
+		if n := len(w.store.puts()) - before; n != 3 {
+			t.Errorf("%d uploads, want those of what is lost, other and changed", n)
+		}
+		for i, path := range paths {
+			want, err := os.ReadFile(filepath.Join(w.tree.Dir(), string(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := w.store.Content(path.Key()); got != string(want) || w.state(path) != codestory.Synced {
+				t.Errorf("file %d is %s, and the store has %q of it", i, w.state(path), got)
+			}
+		}
+	})
+}
+
+// TestKilledBeforeItWasWrittenDown: a version that the store took, and of which nobody heard any more, is replaced by the
+// one that follows, though that has the bytes of the last one that is known to be there.
+func TestKilledBeforeItWasWrittenDown(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEnv(t, &scripted{}, Options{})
+		path := chapters(w, 1)[0]
+		w.write(path, "one")
+		w.upload(time.Minute)
+		w.write(path, "two")
+		w.store.Set(path.Key(), "two") // and the daemon is killed
+		w.write(path, "one")
+		w.upload(time.Minute)
+		if got, _ := w.store.Content(path.Key()); got != "one" || w.state(path) != codestory.Synced {
+			t.Errorf("the file is %s, and the store has %q of it", w.state(path), got)
+		}
+	})
+}
 
 // copying is a store that copies within itself.
 type copying struct {
@@ -31,15 +82,15 @@ func (s *copying) Copy(_ context.Context, from remote.Object, to string) (remote
 	return describeBytes(to, []byte(content)), nil
 }
 
-func newCopying(t *testing.T) (*world, *copying) {
+func newCopying(t *testing.T) (*env, *copying) {
 	store := &copying{scripted: &scripted{}}
-	w := newWorld(t, store.scripted, Options{})
-	w.remote, w.gate.store = store, store
+	w := newEnv(t, store.scripted, Options{})
+	w.Pipeline.store, w.breaker.store = store, store
 	return w, store
 }
 
 // move renames a story's folder and, as a scan does, hands on what is in it.
-func (w *world) move(from, to codestory.StoryID, files ...codestory.Path) {
+func (w *env) move(from, to codestory.StoryID, files ...codestory.Path) {
 	w.t.Helper()
 	dir := w.tree.Dir()
 	if err := os.Rename(filepath.Join(dir, string(from)), filepath.Join(dir, string(to))); err != nil {
@@ -76,8 +127,8 @@ func TestMovedStory(t *testing.T) {
 
 // What is not the same, or cannot be copied, is sent.
 func TestMovedAndChanged(t *testing.T) {
-	for name, change := range map[string]func(w *world, store *copying, old, moved codestory.Path){
-		"other bytes, same times": func(w *world, _ *copying, _, moved codestory.Path) {
+	for name, change := range map[string]func(w *env, store *copying, old, moved codestory.Path){
+		"other bytes, same times": func(w *env, _ *copying, _, moved codestory.Path) {
 			file := filepath.Join(w.tree.Dir(), string(moved))
 			info, err := os.Stat(file)
 			if err == nil {
@@ -87,8 +138,8 @@ func TestMovedAndChanged(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		},
-		"object replaced": func(_ *world, store *copying, old, _ codestory.Path) { store.Set(old.Key(), "another's") },
-		"store refuses":   func(_ *world, store *copying, _, _ codestory.Path) { store.fault = errors.ErrUnsupported },
+		"object replaced": func(_ *env, store *copying, old, _ codestory.Path) { store.Set(old.Key(), "another's") },
+		"store refuses":   func(_ *env, store *copying, _, _ codestory.Path) { store.fault = errors.ErrUnsupported },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package daemon
+package upload
 
 import (
 	"context"
@@ -21,14 +21,14 @@ var (
 
 func TestStoreIsUnavailableUntilItWasAsked(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		got := w.gate.verdict()
-		if got.state != codestory.RemoteUnavailable || got.message != "not asked yet" {
-			t.Errorf("before it was asked the store is %s, %q", got.state, got.message)
+		w := newEnv(t, &scripted{}, Options{})
+		got := w.breaker.storeState()
+		if got.State != codestory.RemoteUnavailable || got.Message != "not asked yet" {
+			t.Errorf("before it was asked the store is %s, %q", got.State, got.Message)
 		}
 		w.upload(time.Second)
-		if got := w.gate.verdict(); got.state != codestory.RemoteOK || got.message != "" {
-			t.Errorf("after it answered the store is %s, %q", got.state, got.message)
+		if got := w.breaker.storeState(); got.State != codestory.RemoteOK || got.Message != "" {
+			t.Errorf("after it answered the store is %s, %q", got.State, got.Message)
 		}
 	})
 }
@@ -36,7 +36,7 @@ func TestStoreIsUnavailableUntilItWasAsked(t *testing.T) {
 func TestIdleStoreIsAskedAboutOnceAMinute(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Hour)
 		if n := store.count("check"); n < 58 || n > 62 {
 			t.Errorf("an idle hour had %d questions to the store", n)
@@ -54,7 +54,7 @@ func TestOutageEnds(t *testing.T) {
 			}
 			return nil
 		}}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		paths := chapters(w, 20)
 		w.upload(3*time.Hour - time.Second)
 		if n := len(store.puts()); n != 0 {
@@ -82,13 +82,13 @@ func TestDeniedUploadsMakeNoStorm(t *testing.T) {
 			}
 			return nil
 		}}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		paths := chapters(w, 100)
 		w.upload(29 * time.Minute)
 		if n := len(store.Calls("")); n >= 29*20 {
 			t.Errorf("%d requests in 29 minutes", n)
 		}
-		if got := w.gate.verdict().state; got != codestory.RemoteDenied {
+		if got := w.breaker.storeState().State; got != codestory.RemoteDenied {
 			t.Errorf("the store is %s while it denies uploads", got)
 		}
 		for _, path := range paths {
@@ -109,11 +109,11 @@ func TestDeniedUploadsMakeNoStorm(t *testing.T) {
 func TestDeniedIsToldAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{check: func() error { return errDenied }}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		chapters(w, 50)
 		w.upload(10 * time.Second)
-		if got := w.gate.verdict(); got.state != codestory.RemoteDenied || got.message != "access denied" {
-			t.Errorf("after 10 s the store is %s, %q", got.state, got.message)
+		if got := w.breaker.storeState(); got.State != codestory.RemoteDenied || got.Message != "access denied" {
+			t.Errorf("after 10 s the store is %s, %q", got.State, got.Message)
 		}
 		if len(store.puts()) != 0 || store.count("check") != 1 {
 			t.Errorf("calls: %v", store.Calls(""))
@@ -128,13 +128,13 @@ func TestManyFailuresShutTheGate(t *testing.T) {
 	}
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{put: func(context.Context, string) error { return errors.New("500 internal error") }}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		chapters(w, 500)
 		w.upload(time.Minute)
 		if n := len(store.puts()); n > 40 {
 			t.Errorf("%d uploads in a minute of a store that fails them all", n)
 		}
-		if got := w.gate.verdict().state; got != codestory.RemoteUnavailable {
+		if got := w.breaker.storeState().State; got != codestory.RemoteUnavailable {
 			t.Errorf("the store is %s", got)
 		}
 	})
@@ -144,11 +144,11 @@ func TestOneUploadAtATimeOnTrial(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		store := &scripted{put: func(context.Context, string) error { <-release; return nil }}
-		w := newWorld(t, store, Options{Concurrency: 8})
+		w := newEnv(t, store, Options{Concurrency: 8})
 		chapters(w, 20)
 		soft, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- w.Upload(soft, t.Context()) }()
+		go func() { ended <- w.Run(soft, t.Context()) }()
 		synctest.Wait()
 		if n := len(store.puts()); n != 1 {
 			t.Errorf("%d uploads at once before one got through", n)
@@ -185,7 +185,7 @@ func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
 			}
 			return nil
 		}
-		g := newGate(store, slog.New(slog.DiscardHandler), func() bool { return true })
+		g := newBreaker(store, slog.New(slog.DiscardHandler), func() bool { return true })
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { g.run(ctx); close(ended) }()
@@ -198,8 +198,8 @@ func TestNewCredentialsAreTriedAtOnce(t *testing.T) {
 				t.Errorf("%d questions after the credentials were renewed", n)
 			}
 		}
-		if got := g.verdict(); got.state != codestory.RemoteOK {
-			t.Errorf("the store is %s", got.state)
+		if got := g.storeState(); got.State != codestory.RemoteOK {
+			t.Errorf("the store is %s", got.State)
 		}
 		if n := store.count("check"); n > 7 {
 			t.Errorf("%d questions in four minutes", n)
@@ -229,7 +229,7 @@ func TestThreeQuickAttempts(t *testing.T) {
 			}
 			return nil
 		}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.write(codestory.MetadataPath(kilo), "{}")
 		w.upload(time.Second)
 		if got := w.state(codestory.MetadataPath(kilo)); got != codestory.Synced {
@@ -259,39 +259,4 @@ func TestDelaysOfAFile(t *testing.T) {
 			t.Errorf("after %d failures: %v, want %v at most and a tenth of it at least", failures, d, most)
 		}
 	}
-}
-
-// A person who has mended the store does not wait for its next question.
-func TestRetryAsksTheStore(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		full := true
-		store := &scripted{put: func(context.Context, string) error {
-			if full {
-				return codestory.Pause(codestory.RemoteFull, "no room", errors.New("507"))
-			}
-			return nil
-		}}
-		w := newWorld(t, store, Options{})
-		paths := chapters(w, 20)
-		soft, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- w.Upload(soft, t.Context()) }()
-		time.Sleep(time.Second)
-		synctest.Wait()
-		full = false
-		if _, err := w.Retry(t.Context(), ""); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		for _, path := range paths {
-			if got := w.state(path); got != codestory.Synced {
-				t.Errorf("%s is %s", path, got)
-			}
-		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 }
