@@ -27,12 +27,12 @@ package daemon
 
 import (
 	"context"
-	"github.com/codestory/codestoryd/daemon/upload"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/library"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
@@ -54,6 +54,8 @@ type Options struct {
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
 // Watch, Upload and ScanAudio have returned.
 type Daemon struct {
+	*library.Library
+
 	tree    *watch.Tree
 	rules   watch.Rules
 	watcher *watch.Watcher
@@ -62,18 +64,7 @@ type Daemon struct {
 	uploads *upload.Pipeline
 	events  events
 
-	absent absences
-	asked  questions
-	sounds *soundHints
-	twins  twins
-	spool  string
-
-	reading   sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
-	settled   map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
-	swept     questions                               // for the metadata.json of stories without an owner
-	receiving sync.Map                                // of codestory.Path: for which a form brings a file
-
-	empty emptyDir
+	sounds *audioHints
 
 	log      *slog.Logger
 	version  string
@@ -90,9 +81,9 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 		log = slog.New(slog.DiscardHandler)
 	}
 	d := &Daemon{
-		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newSoundHints(),
+		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newAudioHints(),
 		log:     log.With("component", "upload"),
-		version: opts.Version, address: opts.Address, problems: opts.Problems, spool: opts.Spool,
+		version: opts.Version, address: opts.Address, problems: opts.Problems,
 		made:    time.Now().Round(0),
 		started: opts.Started,
 	}
@@ -102,15 +93,24 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	if d.problems == nil {
 		d.problems = problem.NewSet(log)
 	}
-	d.swept.keep = sweepOwnerEvery
-	removeSpooled(d.spool)
 	opts.Watch.Logger, opts.Watch.Problems = log.With("component", "watch"), d.problems
-	d.watcher = watch.New(tree, intake{d}, opts.Watch)
+	d.watcher = watch.New(tree, sink{d}, opts.Watch)
 	d.uploads = upload.New(tree, q, store, upload.Options{
 		Concurrency: opts.Concurrency, Rules: d.rules, Recheck: d.watcher.Recheck, Observer: &d.events, Logger: log,
 	})
+	d.Library = library.New(tree, d.watcher, q, store, d.uploads, library.Options{
+		Rules: d.rules, Problems: d.problems, Logger: log, Spool: opts.Spool,
+		Enqueued: d.sounds.add, StoryChanged: d.events.touch,
+	})
 	q.Observe(d.events.FileChanged)
 	return d
+}
+
+// sink hands what the watcher finds to the library, which needs the watcher to be made.
+type sink struct{ d *Daemon }
+
+func (s sink) Finished(ctx context.Context, files []watch.Change, ready func(watch.Change) bool) error {
+	return s.d.Library.Finished(ctx, files, ready)
 }
 
 // Started is when the daemon was made, and its events begin.
@@ -129,8 +129,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	}
 	return Serve(soft, hard,
 		d.uploads.Run,
-		until(d.sweep),
-		until(d.recollect),
+		until(d.Library.Run),
 		until(func(ctx context.Context) { d.watchClock(ctx, time.Now) }),
 	)
 }

@@ -142,7 +142,7 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 	if len(list) == 0 {
 		return batch, nil
 	}
-	now, err := d.statusContext()
+	now, err := d.StatusContext()
 	if err != nil {
 		return codestory.EventBatch{}, err
 	}
@@ -153,7 +153,7 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 	for i, h := range list {
 		event := codestory.Event{ID: first + uint64(i), Upload: h.upload, Story: h.story}
 		if h.file != nil {
-			event.File = new(now.describe(*h.file))
+			event.File = new(now.Describe(*h.file))
 			event.File.Audio = sounds[h.file]
 		}
 		if h.remote != nil {

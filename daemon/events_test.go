@@ -3,12 +3,14 @@ package daemon
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -191,6 +193,26 @@ func TestEventsOfSounds(t *testing.T) {
 			if e.File != nil && e.File.Audio != nil {
 				t.Errorf("with another version here: %+v", e.File)
 			}
+		}
+	})
+}
+
+// A story gets an event of its own when its owner changes, though none of its files does.
+func TestOwnerChangeIsAnEvent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		exclude := func(path string, _ bool) (string, bool) { return "*.json", strings.HasSuffix(path, ".json") }
+		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{Exclude: exclude}}})
+		w.write(codestory.ChapterPath(kilo, 1), "one")
+		time.Sleep(time.Second)
+		before, err := w.Events(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(codestory.MetadataPath(kilo), `{"user_id": "ada"}`)
+		time.Sleep(time.Second)
+		batch, err := w.Events(before.Last)
+		if err != nil || len(batch.Events) != 1 || batch.Events[0].Story != kilo {
+			t.Errorf("events: %+v, %v", batch.Events, err)
 		}
 	})
 }

@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 )
@@ -146,57 +148,6 @@ func TestDamagedDatabaseIsReplacedByItsBackup(t *testing.T) {
 	})
 }
 
-// What is in the store and not on this machine any more is found by listing the store, once.
-func TestLostIndexOfWhatIsOnlyStored(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "Router"}`)
-		store.Set(codestory.ChapterPath(router, 1).Key(), "one")
-		store.Set(codestory.KeyPrefix+"not a story's", "another's")
-		w.lose()
-		w.upload(time.Hour)
-		page, err := w.Stories(t.Context(), nil, 10, "")
-		if err != nil || len(page.Stories) != 1 || page.Stories[0].Title != "Router" || len(page.Stories[0].Chapters) != 1 {
-			t.Errorf("stories: %+v, %v", page, err)
-		}
-		w.upload(time.Hour)
-		if n := store.count("list"); n != 1 {
-			t.Errorf("the store was listed %d times", n)
-		}
-	})
-}
-
-// An object that the store tells nothing of holds up no other, and does not make it listed again and again.
-func TestLostIndexAndADeniedObject(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		denied, other := codestory.ChapterPath(router, 1), codestory.ChapterPath(router, 2)
-		store.Set(denied.Key(), "one")
-		store.Set(other.Key(), "two")
-		store.stat = func(key string) error {
-			if key == denied.Key() {
-				return errors.New("403")
-			}
-			return nil
-		}
-		w.lose()
-		w.upload(6 * time.Hour)
-		if f, err := w.queue.File(other); err != nil || f.State != codestory.Synced {
-			t.Errorf("the other is %+v, %v", f, err)
-		}
-		if n := store.count("list"); n < 2 || n > 20 {
-			t.Errorf("the store was listed %d times", n)
-		}
-		store.stat = nil
-		w.upload(2 * time.Hour)
-		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Synced {
-			t.Errorf("the denied one is %+v, %v", f, err)
-		}
-	})
-}
-
 // Where the store has other bytes than the file, or nobody can tell, the file is uploaded.
 func TestLostIndexAndAnotherObject(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -222,58 +173,6 @@ func TestLostIndexAndAnotherObject(t *testing.T) {
 			if content, _ := store.Content(path.Key()); content != "same" {
 				t.Errorf("%s is %q in the store", path, content)
 			}
-		}
-	})
-}
-
-// One file that the store cannot take leaves readers what it has.
-func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it takes seconds")
-	}
-	inBubble(t, func(t *testing.T) {
-		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
-		for _, fault := range []error{errors.New("500"), errDenied} {
-			store := &scripted{put: func(_ context.Context, key string) error {
-				if key == bad.Key() {
-					return fault
-				}
-				return nil
-			}}
-			w := newWorld(t, store, Options{})
-			w.write(good, "good")
-			w.upload(time.Second)
-			if err := os.Remove(filepath.Join(w.tree.Dir(), string(good))); err != nil {
-				t.Fatal(err)
-			}
-			w.write(bad, "bad")
-			for range 100 {
-				w.upload(10 * time.Minute)
-				if loc, err := w.Locate(t.Context(), good); err != nil || !loc.Stored {
-					t.Fatalf("after %v for another file: %+v, %v", fault, loc, err)
-				}
-			}
-		}
-	})
-}
-
-// A store that went away a moment ago gets no links while the file is here.
-func TestLinkOfAStoreThatWentAway(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		path := codestory.ChapterPath(kilo, 1)
-		w.write(path, "one")
-		w.upload(time.Second)
-		store.check = func() error { return errDown }
-		time.Sleep(2 * fresh)
-		for range 10 {
-			if loc, err := w.Locate(t.Context(), path); err != nil || loc.Stored || !loc.Local {
-				t.Errorf("location %+v, %v", loc, err)
-			}
-		}
-		if n := store.count("check"); n != 2 {
-			t.Errorf("the store was asked %d times", n)
 		}
 	})
 }
@@ -339,7 +238,7 @@ func TestEmptyDirectoryForgetsNothing(t *testing.T) {
 		if left, err := w.queue.Ignored(10); err != nil || len(left) != 1 {
 			t.Errorf("ignored: %v, %v, want what was dropped", left, err)
 		}
-		if problems := w.problemsBut(problemOwnerUnknown); len(problems) > 0 {
+		if problems := w.problemsBut("owner_unknown"); len(problems) > 0 {
 			t.Errorf("problems: %+v", problems)
 		}
 	})
@@ -376,6 +275,61 @@ func TestRetryAsksTheStore(t *testing.T) {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// What is left out of a metadata.json is a problem that names it, until the file is another.
+func TestOddMetadataIsAProblem(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.MetadataPath(kilo)
+		settle := func(text string) {
+			w.write(path, text)
+			version, err := w.tree.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Finished(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}, finished); err != nil {
+				t.Fatal(err)
+			}
+		}
+		problems := func() string {
+			s, err := w.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range s.Problems {
+				if p.Code == "metadata" {
+					return strings.Join(p.Details, "\n")
+				}
+			}
+			return ""
+		}
+		settle(`{"chapters": [` + strings.Repeat(`{},`, codestory.MaxChapters) + `{}]}`)
+		if p := problems(); !strings.Contains(p, string(path)) || !strings.Contains(p, "the other 1 left out") {
+			t.Errorf("problem: %q", p)
+		}
+		settle(`{"chapters": [{}]}`)
+		if p := problems(); p != "" {
+			t.Errorf("problem of a good one: %q", p)
+		}
+	})
+}
+
+// TestSpoolsOfAnEarlierProcess are removed, and nothing else is.
+func TestSpoolsOfAnEarlierProcess(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for _, name := range []string{"codestoryd-post-123.tmp", "codestoryd.db"} {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		newWorld(t, &scripted{}, Options{Spool: dir})
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) != 1 || left[0].Name() != "codestoryd.db" {
+			t.Errorf("there is left %v, %v", left, err)
 		}
 	})
 }

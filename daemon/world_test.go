@@ -117,7 +117,7 @@ func (w *world) settle(path codestory.Path) {
 		w.t.Fatal(err)
 	}
 	change := watch.Change{Name: string(path), Path: path, Version: version}
-	if err := (intake{w.Daemon}).Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
+	if err := w.Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -1,11 +1,10 @@
-package daemon
+package library
 
 import (
 	"bytes"
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ import (
 func TestFormIsGoodForOneFile(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{Spool: t.TempDir()})
+		w := newEnv(t, store, Options{Spool: t.TempDir()})
 		w.upload(time.Second)
 		path, expires := codestory.StoryAudioPath(kilo), time.Now().Add(time.Hour)
 		receive := func(expires time.Time, content string, want error) {
@@ -43,7 +42,7 @@ func TestFormIsGoodForOneFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer q.Close()
-		w.Daemon = New(w.tree, q, store, Options{Spool: t.TempDir()})
+		w.build(q)
 		receive(expires, "third", codestory.ErrFormUsed)
 		if object, _ := store.Content(path.Key()); object != "another form's" {
 			t.Errorf("stored is %q", object)
@@ -54,7 +53,7 @@ func TestFormIsGoodForOneFile(t *testing.T) {
 // TestOnePostAtATime: while a form brings a file for a path no other one is read.
 func TestOnePostAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{Spool: t.TempDir()})
+		w := newEnv(t, &scripted{}, Options{Spool: t.TempDir()})
 		w.upload(time.Second)
 		path, other := codestory.StoryAudioPath(kilo), codestory.StoryAudioPath(router)
 		r, slow := io.Pipe()
@@ -104,21 +103,4 @@ func TestSpool(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("there is left %v, %v", left, err)
 	}
-}
-
-// TestSpoolsOfAnEarlierProcess are removed, and nothing else is.
-func TestSpoolsOfAnEarlierProcess(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		dir := t.TempDir()
-		for _, name := range []string{"codestoryd-post-123.tmp", "codestoryd.db"} {
-			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		newWorld(t, &scripted{}, Options{Spool: dir})
-		left, err := os.ReadDir(dir)
-		if err != nil || len(left) != 1 || left[0].Name() != "codestoryd.db" {
-			t.Errorf("there is left %v, %v", left, err)
-		}
-	})
 }

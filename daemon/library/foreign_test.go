@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func (s *scripted) lose(path codestory.Path) {
 }
 
 // located is the size that a player is told, -1 where there is none.
-func (w *world) located(path codestory.Path) int64 {
+func (w *env) located(path codestory.Path) int64 {
 	w.t.Helper()
 	loc, err := w.Locate(w.t.Context(), path)
 	if errors.Is(err, codestory.ErrNotFound) {
@@ -40,7 +40,7 @@ func (w *world) located(path codestory.Path) int64 {
 func TestFoundStoryIsWholeAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		store.far(router, "T")
 		store.Set(codestory.KeyPrefix+string(router)+"/cover.jpg", "cover")
@@ -68,7 +68,7 @@ func TestFoundStoryIsWholeAtOnce(t *testing.T) {
 func TestOthersObjectsAreAskedForAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		store.far(router, "before")
 		one, two := codestory.ChapterPath(router, 1), codestory.ChapterPath(router, 2)
@@ -121,7 +121,7 @@ func TestOthersObjectsAreAskedForAgain(t *testing.T) {
 func TestPostedObjectIsSeenAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		path := codestory.StoryAudioPath(router)
 		if got := w.located(path); got != -1 {
@@ -151,7 +151,7 @@ func TestPostedObjectIsSeenAtOnce(t *testing.T) {
 func TestProxyTeachesTheIndex(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.StoryAudioPath(kilo)
 		other := codestory.ChapterPath(kilo, 1)
 		w.write(path, "mine")
@@ -192,7 +192,7 @@ func TestProxyTeachesTheIndex(t *testing.T) {
 func TestProxyForgetsWhatIsGone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		store.far(router, "T")
 		path := codestory.ChapterPath(router, 1)
@@ -234,7 +234,7 @@ func TestProxyForgetsWhatIsGone(t *testing.T) {
 func TestWhatIsHereIsNotCorrected(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		store.far(router, "T")
 		path := codestory.ChapterPath(router, 1)
@@ -246,7 +246,7 @@ func TestWhatIsHereIsNotCorrected(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.write(path, "written here")
-		if err := w.learn(t.Context(), known, describeBytes(path.Key(), []byte("x")), nil); err != nil {
+		if err := w.updateIndex(t.Context(), known, describeBytes(path.Key(), []byte("x")), nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.queue.Correct(known, nil, nil); err != nil {

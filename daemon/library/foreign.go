@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"cmp"
@@ -19,32 +19,32 @@ import (
 // each time. And whatever is heard of an object on the way to a player is held against the index. A store that does not
 // answer says nothing.
 
-// learn brings the index up to what the store answered for a file that was known like that before it was asked.
-func (d *Daemon) learn(ctx context.Context, known queue.File, object remote.Object, err error) error {
+// updateIndex brings the index up to what the store answered for a file that was known like that before it was asked.
+func (l *Library) updateIndex(ctx context.Context, known queue.File, object remote.Object, err error) error {
 	path, none := codestory.Path(known.Path), errors.Is(err, codestory.ErrNotFound)
 	if known.State != codestory.Synced || err != nil && !none || err == nil && sameObject(*known.Stored, object) {
 		return nil
 	}
-	if _, here, err := d.here(path); here || err != nil {
+	if _, here, err := l.here(path); here || err != nil {
 		return nil // it is about to be enqueued
 	}
 	if none {
-		if !d.uploads.AnswersNow(ctx) { // what is missing may be the bucket
+		if !l.uploads.AnswersNow(ctx) { // what is missing may be the bucket
 			return nil
 		}
-		d.noteAbsent(path)
-		return d.queue.Correct(known, nil, nil)
+		l.noteAbsent(path)
+		return l.queue.Correct(known, nil, nil)
 	}
 	var metadata *codestory.Metadata
 	if path.IsMetadata() {
-		if metadata, object, err = d.fetchMetadata(ctx, path); err != nil {
+		if metadata, object, err = l.fetchMetadata(ctx, path); err != nil {
 			return nil // it is asked for again
 		}
 	}
 	stored := storedObject(object)
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	return d.queue.Correct(known, &stored, d.sayOf(path, metadata))
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return l.queue.Correct(known, &stored, l.sayOf(path, metadata))
 }
 
 // sameObject reports whether the store still has the object that is known. One without an ETag is told by what there is.
@@ -57,68 +57,68 @@ func sameObject(known queue.Stored, object remote.Object) bool {
 }
 
 // refresh is the file, which is not on this machine, with what the store has of it now, where that may have changed.
-func (d *Daemon) refresh(ctx context.Context, known queue.File) (queue.File, error) {
+func (l *Library) refresh(ctx context.Context, known queue.File) (queue.File, error) {
 	path := codestory.Path(known.Path)
-	others, posting, err := d.queue.Others(path)
-	if err != nil || !others || !d.asked.take(known.Path, posting) {
+	others, posting, err := l.queue.Others(path)
+	if err != nil || !others || !l.asked.take(known.Path, posting) {
 		return known, err
 	}
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout) // its answer is for all
 	defer cancel()
-	object, err := d.remote.Stat(asking, path.Key())
+	object, err := l.store.Stat(asking, path.Key())
 	if err != nil && !errors.Is(err, codestory.ErrNotFound) {
-		d.asked.unanswered(known.Path)
+		l.asked.unanswered(known.Path)
 		return known, nil
 	}
-	if err := d.learn(asking, known, object, err); err != nil {
-		d.log.Warn("what the store has of a file could not be noted", "path", path, "error", err)
+	if err := l.updateIndex(asking, known, object, err); err != nil {
+		l.log.Warn("what the store has of a file could not be noted", "path", path, "error", err)
 		return known, nil
 	}
-	return d.queue.File(path)
+	return l.queue.File(path)
 }
 
 // refreshStory is refresh for all of a story, of which others may also have stored what is not known yet.
-func (d *Daemon) refreshStory(ctx context.Context, id codestory.StoryID) error {
-	others, posting, err := d.queue.OthersOf(id)
+func (l *Library) refreshStory(ctx context.Context, id codestory.StoryID) error {
+	others, posting, err := l.queue.OthersOf(id)
 	if err != nil || !others {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	for _, path := range posting {
-		_, _ = d.Locate(ctx, path) // where it cannot be told, what is known is all that there is to say
+		_, _ = l.Locate(ctx, path) // where it cannot be told, what is known is all that there is to say
 	}
-	d.gather(ctx, id)
+	l.syncStory(ctx, id)
 	return nil
 }
 
-// attentive is the store, for a player of that file: what it answers is learnt.
-type attentive struct {
+// indexingStore is the store, for a player of that file: what it answers is learnt.
+type indexingStore struct {
 	remote.Store
-	d    *Daemon
+	l    *Library
 	path codestory.Path
 }
 
-func (a attentive) Stat(ctx context.Context, key string) (remote.Object, error) {
-	known, knownErr := a.d.queue.File(a.path)
+func (a indexingStore) Stat(ctx context.Context, key string) (remote.Object, error) {
+	known, knownErr := a.l.queue.File(a.path)
 	object, err := a.Store.Stat(ctx, key)
 	a.heard(ctx, known, knownErr, object, err)
 	return object, err
 }
 
-func (a attentive) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
-	known, knownErr := a.d.queue.File(a.path)
+func (a indexingStore) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, remote.Object, error) {
+	known, knownErr := a.l.queue.File(a.path)
 	body, object, err := a.Store.Open(ctx, key, offset, length)
 	a.heard(ctx, known, knownErr, object, err)
 	return body, object, err
 }
 
-func (a attentive) heard(ctx context.Context, known queue.File, knownErr error, object remote.Object, err error) {
+func (a indexingStore) heard(ctx context.Context, known queue.File, knownErr error, object remote.Object, err error) {
 	if knownErr != nil {
 		return
 	}
-	if err := a.d.learn(ctx, known, object, err); err != nil {
-		a.d.log.Warn("what the store has of a file could not be noted", "path", a.path, "error", err)
+	if err := a.l.updateIndex(ctx, known, object, err); err != nil {
+		a.l.log.Warn("what the store has of a file could not be noted", "path", a.path, "error", err)
 	}
 }
 

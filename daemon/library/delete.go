@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -23,43 +23,43 @@ const (
 )
 
 // Delete takes the story out of the queue and deletes what this daemon stored of it, or signed a form for.
-func (d *Daemon) Delete(ctx context.Context, id codestory.StoryID, local bool) error {
-	if _, err := d.Owner(ctx, id); err != nil {
+func (l *Library) Delete(ctx context.Context, id codestory.StoryID, local bool) error {
+	if _, err := l.Owner(ctx, id); err != nil {
 		return err
 	}
-	if err := d.queue.Delete(id, deletedByRequest); err != nil {
+	if err := l.queue.Delete(id, deletedByRequest); err != nil {
 		return err
 	}
-	if err := d.uploads.Cut(ctx, id); err != nil {
+	if err := l.uploads.Cut(ctx, id); err != nil {
 		return err
 	}
 	if local {
-		if err := d.removeLocal(id); err != nil {
+		if err := l.removeLocal(id); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
 	defer cancel()
-	if err := d.removeObjects(ctx, id); err != nil {
-		d.log.Warn("objects of a deleted story are still in the store; they are deleted when it answers", "story", id, "error", err)
+	if err := l.removeObjects(ctx, id); err != nil {
+		l.log.Warn("objects of a deleted story are still in the store; they are deleted when it answers", "story", id, "error", err)
 	}
 	return nil
 }
 
 // removeLocal removes the story's folder and forgets its files.
-func (d *Daemon) removeLocal(id codestory.StoryID) error {
-	if err := d.tree.RemoveStory(id); err != nil {
+func (l *Library) removeLocal(id codestory.StoryID) error {
+	if err := l.tree.RemoveStory(id); err != nil {
 		return err
 	}
-	files, err := d.queue.Files(id)
+	files, err := l.queue.Files(id)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if _, err := d.tree.Stat(codestory.Path(f.Path)); !errors.Is(err, codestory.ErrNotFound) {
+		if _, err := l.tree.Stat(codestory.Path(f.Path)); !errors.Is(err, codestory.ErrNotFound) {
 			continue // written anew
 		}
-		if err := d.queue.Vanished(f.Path); err != nil {
+		if err := l.queue.Vanished(f.Path); err != nil {
 			return err
 		}
 	}
@@ -67,24 +67,24 @@ func (d *Daemon) removeLocal(id codestory.StoryID) error {
 }
 
 // removeObjects deletes from the store what is to be deleted of the story, or of all where id is "".
-func (d *Daemon) removeObjects(ctx context.Context, id codestory.StoryID) error {
-	remover, ok := d.remote.(remote.Remover)
+func (l *Library) removeObjects(ctx context.Context, id codestory.StoryID) error {
+	remover, ok := l.store.(remote.Remover)
 	if !ok {
 		return fmt.Errorf("deleting: %w by this store", errors.ErrUnsupported)
 	}
 	for {
-		removals, err := d.queue.Removals(id, removeBatch)
+		removals, err := l.queue.Removals(id, removeBatch)
 		if err != nil || len(removals) == 0 {
 			return err
 		}
-		if err := d.removeBatch(ctx, remover, removals); err != nil {
+		if err := l.removeBatch(ctx, remover, removals); err != nil {
 			return err
 		}
 	}
 }
 
 // removeBatch settles every one of the removals. Those that the store refuses come again at a later time.
-func (d *Daemon) removeBatch(ctx context.Context, remover remote.Remover, removals []queue.Removal) error {
+func (l *Library) removeBatch(ctx context.Context, remover remote.Remover, removals []queue.Removal) error {
 	keys := make([]string, len(removals))
 	for i, r := range removals {
 		keys[i] = r.Path.Key()
@@ -96,7 +96,7 @@ func (d *Daemon) removeBatch(ctx context.Context, remover remote.Remover, remova
 			r.Release()
 			continue
 		}
-		d.absent.add(r.Path)
+		l.absent.add(r.Path)
 		if doneErr := r.Done(); doneErr != nil {
 			err = errors.Join(err, doneErr)
 		}
@@ -104,15 +104,22 @@ func (d *Daemon) removeBatch(ctx context.Context, remover remote.Remover, remova
 	return err
 }
 
-// removalProblems say that objects of deleted stories are still in the store.
-func (d *Daemon) removalProblems() ([]codestory.Problem, error) {
-	n, since, err := d.queue.RemovalsWaiting()
-	if err != nil || n == 0 {
-		return nil, err
+const problemDeletionsWait = "deletions_wait"
+
+// reportRemovals reports the objects of deleted stories that are still in the store.
+func (l *Library) reportRemovals() error {
+	n, since, err := l.queue.RemovalsWaiting()
+	if err != nil {
+		return err
 	}
-	return []codestory.Problem{{
-		Code:    "deletions_wait",
+	if n == 0 {
+		l.problems.Clear(problemDeletionsWait)
+		return nil
+	}
+	l.problems.Report(codestory.Problem{
+		Code:    problemDeletionsWait,
 		Message: fmt.Sprintf("%d objects of deleted stories are still in the store; they are deleted when it answers and allows it", n),
 		Since:   since,
-	}}, nil
+	})
+	return nil
 }

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"time"
+
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 const (
@@ -13,14 +15,7 @@ const (
 // watchClock notices when the machine has slept, or its clock was set: timers do not run while a lid is closed, events
 // of other machines were missed, and what was true of the network is no more. now is time.Now.
 func (d *Daemon) watchClock(ctx context.Context, now func() time.Time) {
-	tick := time.NewTicker(clockEvery)
-	defer tick.Stop()
-	for last := now(); ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for last := now(); wait.Sleep(ctx, clockEvery); {
 		this := now()
 		if jumped(last, this) {
 			d.wakeUp()

@@ -14,11 +14,11 @@ const droppedByRequest = "dropped by request"
 
 // Queue lists what waits, and why.
 func (d *Daemon) Queue(_ context.Context, state codestory.FileState, limit int, cursor string) (codestory.QueuePage, error) {
-	now, err := d.statusContext()
+	now, err := d.StatusContext()
 	if err != nil {
 		return codestory.QueuePage{}, err
 	}
-	return listQueue(d.queue, state, limit, cursor, now.reason)
+	return listQueue(d.queue, state, limit, cursor, now.Reason)
 }
 
 // OfflineQueue lists what waits in the database while no daemon runs.

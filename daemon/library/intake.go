@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -12,26 +12,23 @@ import (
 	"github.com/codestory/codestoryd/queue"
 )
 
-// intake makes what the watcher hands on durable.
-type intake struct{ d *Daemon }
-
 // Finished records the versions that the index does not have yet. One of a metadata.json that cannot be read for now is an
 // error, after all others were enqueued: the watcher comes again, and they are known then.
-func (in intake) Finished(ctx context.Context, files []watch.Change, ready func(watch.Change) bool) error {
+func (l *Library) Finished(ctx context.Context, files []watch.Change, ready func(watch.Change) bool) error {
 	paths := make([]string, len(files))
 	versions := make([]codestory.Version, len(files))
 	for i, c := range files {
 		paths[i], versions[i] = c.Name, c.Version
-		in.d.twins.note(in.d.tree, c.Name, c.Version)
+		l.collisions.note(l.tree, c.Name, c.Version)
 	}
-	known, err := in.d.queue.Known(paths, versions)
+	known, err := l.queue.Known(paths, versions)
 	if err != nil {
 		return err
 	}
 	var changes []watch.Change
 	for i, c := range files {
-		if in.readOnly(c) {
-			if known[i], err = in.wasRead(c); err != nil {
+		if l.readOnly(c) {
+			if known[i], err = l.wasRead(c); err != nil {
 				return err
 			}
 		}
@@ -39,47 +36,47 @@ func (in intake) Finished(ctx context.Context, files []watch.Change, ready func(
 			changes = append(changes, c)
 		}
 	}
-	return in.record(ctx, changes)
+	return l.record(ctx, changes)
 }
 
 // readOnly reports whether this is a metadata.json that is excluded: it is read, and not uploaded.
-func (in intake) readOnly(c watch.Change) bool {
-	return c.Path.IsMetadata() && in.d.rules.Excludes(c.Path)
+func (l *Library) readOnly(c watch.Change) bool {
+	return c.Path.IsMetadata() && l.rules.Excludes(c.Path)
 }
 
 // wasRead reports whether an excluded metadata.json was read in that version, or is to be once the index knows the story.
-func (in intake) wasRead(c watch.Change) (bool, error) {
-	read, err := in.d.queue.MetadataRead(c.Path.Story(), c.Version)
+func (l *Library) wasRead(c watch.Change) (bool, error) {
+	read, err := l.queue.MetadataRead(c.Path.Story(), c.Version)
 	if read || err != nil {
 		return read, err
 	}
-	if _, err := in.d.queue.Owner(c.Path.Story()); !errors.Is(err, codestory.ErrNotFound) {
+	if _, err := l.queue.Owner(c.Path.Story()); !errors.Is(err, codestory.ErrNotFound) {
 		return false, err
 	}
-	in.d.reading.Lock()
-	defer in.d.reading.Unlock()
-	return in.d.settled[c.Path.Story()] == c.Version, nil
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return l.settled[c.Path.Story()] == c.Version, nil
 }
 
 // record enqueues the changes, with what a metadata.json among them says of its story.
-func (in intake) record(ctx context.Context, changes []watch.Change) error {
-	in.d.reading.Lock()
-	defer in.d.reading.Unlock()
+func (l *Library) record(ctx context.Context, changes []watch.Change) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	batch, readOnly := make([]queue.Change, 0, len(changes)), []queue.Change(nil)
 	var unread error
 	read := int64(0) // bytes of metadata in the batch
 	for _, c := range changes {
-		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: in.readOnly(c)}
+		change := queue.Change{Path: c.Name, Version: c.Version, ReadOnly: l.readOnly(c)}
 		switch {
 		case len(c.Name) > queue.MaxPath:
-			in.d.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])
+			l.log.Warn("a path is too long to be kept in the queue: shorten it", "bytes", len(c.Name), "begins", c.Name[:100])
 			continue
 		case c.Fault != nil:
 			change.Fault = c.Fault.Reason
 		case c.Path.IsMetadata():
-			m, faults, err := in.metadata(ctx, c)
+			m, faults, err := l.metadata(ctx, c)
 			if errors.Is(err, codestory.ErrChanged) {
-				in.d.watcher.Recheck(c.Path)
+				l.watcher.Recheck(c.Path)
 				continue
 			}
 			if err != nil {
@@ -88,7 +85,7 @@ func (in intake) record(ctx context.Context, changes []watch.Change) error {
 			}
 			change.Metadata = m
 			if faults != "" {
-				in.tellFaults(c, faults)
+				l.tellFaults(c, faults)
 				change.Note = faults + "; it is uploaded as it is"
 			}
 		}
@@ -101,50 +98,50 @@ func (in intake) record(ctx context.Context, changes []watch.Change) error {
 			read += c.Version.Size
 		}
 		if read > maxMetadataRead {
-			if err := in.enqueue(ctx, batch); err != nil {
+			if err := l.enqueue(ctx, batch); err != nil {
 				return errors.Join(err, unread)
 			}
 			batch, read = nil, 0
 		}
 	}
 	batch = append(batch, readOnly...) // which counts once the story is known
-	return errors.Join(in.enqueue(ctx, batch), unread)
+	return errors.Join(l.enqueue(ctx, batch), unread)
 }
 
 // maxMetadataRead is how many bytes of metadata.json files are read before what they say is enqueued: a scan may find
 // thousands of them at once.
 const maxMetadataRead = 4 << 20
 
-func (in intake) enqueue(ctx context.Context, batch []queue.Change) error {
-	if err := in.d.queue.Enqueue(batch); err != nil {
+func (l *Library) enqueue(ctx context.Context, batch []queue.Change) error {
+	if err := l.queue.Enqueue(batch); err != nil {
 		return err
 	}
 	var unread error
 	for _, c := range batch {
-		unread = errors.Join(unread, in.enqueued(ctx, c))
+		unread = errors.Join(unread, l.enqueued(ctx, c))
 	}
 	return unread
 }
 
 // enqueued goes on with a change that is durable.
-func (in intake) enqueued(ctx context.Context, c queue.Change) error {
+func (l *Library) enqueued(ctx context.Context, c queue.Change) error {
 	path := codestory.Path(c.Path)
 	if c.Fault != "" {
 		return nil
 	}
 	if !c.ReadOnly {
-		in.d.sounds.add(path, c.Version)
+		l.enqueuedFile(path, c.Version)
 	}
 	if !path.IsMetadata() {
-		return in.readExcluded(ctx, path.Story())
+		return l.readExcluded(ctx, path.Story())
 	}
-	if _, err := in.d.queue.Owner(path.Story()); err == nil {
-		in.d.events.touch(path.Story()) // which may be somebody else's now
+	if _, err := l.queue.Owner(path.Story()); err == nil {
+		l.storyChanged(path.Story()) // which may be somebody else's now
 	} else if c.ReadOnly {
-		if in.d.settled == nil || len(in.d.settled) >= maxSettled {
-			in.d.settled = map[codestory.StoryID]codestory.Version{}
+		if l.settled == nil || len(l.settled) >= maxSettled {
+			l.settled = map[codestory.StoryID]codestory.Version{}
 		}
-		in.d.settled[path.Story()] = c.Version
+		l.settled[path.Story()] = c.Version
 	}
 	return nil
 }
@@ -154,45 +151,45 @@ const maxSettled = 4096
 
 // readExcluded has the metadata.json of a story read that is excluded, if nobody knows whose the story is: the file was
 // handed on before the index knew the story, and makes none.
-func (in intake) readExcluded(ctx context.Context, id codestory.StoryID) error {
+func (l *Library) readExcluded(ctx context.Context, id codestory.StoryID) error {
 	path := codestory.MetadataPath(id)
-	if !in.d.rules.Excludes(path) {
+	if !l.rules.Excludes(path) {
 		return nil
 	}
-	if owner, err := in.d.queue.Owner(id); err != nil || owner.Known() {
+	if owner, err := l.queue.Owner(id); err != nil || owner.Known() {
 		return err
 	}
-	version, here, err := in.d.here(path)
+	version, here, err := l.here(path)
 	if !here && err == nil {
 		return nil
 	}
-	if err == nil && in.d.settled[id] == version {
+	if err == nil && l.settled[id] == version {
 		c := watch.Change{Name: string(path), Path: path, Version: version}
-		if m, _, err := in.metadata(ctx, c); err == nil {
-			in.d.events.touch(id)
-			return in.d.queue.Enqueue([]queue.Change{{Path: c.Name, Version: version, Metadata: m, ReadOnly: true}})
+		if m, _, err := l.metadata(ctx, c); err == nil {
+			l.storyChanged(id)
+			return l.queue.Enqueue([]queue.Change{{Path: c.Name, Version: version, Metadata: m, ReadOnly: true}})
 		}
 	}
-	in.d.reread(path)
+	l.reread(path)
 	return nil
 }
 
 // tellFaults logs what is wrong with a metadata.json, once for each version.
-func (in intake) tellFaults(c watch.Change, faults string) {
-	known, err := in.d.queue.Known([]string{c.Name}, []codestory.Version{c.Version})
-	if in.readOnly(c) {
-		known[0], err = in.d.queue.MetadataRead(c.Path.Story(), c.Version)
+func (l *Library) tellFaults(c watch.Change, faults string) {
+	known, err := l.queue.Known([]string{c.Name}, []codestory.Version{c.Version})
+	if l.readOnly(c) {
+		known[0], err = l.queue.MetadataRead(c.Path.Story(), c.Version)
 	}
 	if err == nil && !known[0] {
-		in.d.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
+		l.log.Warn("a story's metadata cannot be read", "path", c.Path, "faults", faults)
 	}
 }
 
 // metadata reads the file for its fields; nil if it cannot be parsed, or read by this user, or is gone. faults is what is
 // wrong with it, in a sentence. codestory.ErrChanged says that it is not the version that has settled, or is open for
 // writing. Any other error is one of the disk: the file has to be read later.
-func (in intake) metadata(ctx context.Context, c watch.Change) (m *codestory.Metadata, faults string, err error) {
-	f, err := in.d.tree.OpenVersion(ctx, c.Path, c.Version)
+func (l *Library) metadata(ctx context.Context, c watch.Change) (m *codestory.Metadata, faults string, err error) {
+	f, err := l.tree.OpenVersion(ctx, c.Path, c.Version)
 	switch {
 	case errors.Is(err, codestory.ErrNotFound):
 		return nil, "", nil

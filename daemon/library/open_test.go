@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"bytes"
@@ -170,7 +170,7 @@ func TestLocalFileNeverMixesVersions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, &scripted{}, Options{})
+			w := newEnv(t, &scripted{}, Options{})
 			path := codestory.StoryAudioPath(kilo)
 			w.write(path, string(old))
 			content, err := w.Open(t.Context(), path)

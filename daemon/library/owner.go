@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -24,42 +24,42 @@ const (
 
 // Owner is whose the story is. A story that the index does not know is asked of the store, and so is its metadata.json
 // while nobody knows whose it is.
-func (d *Daemon) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
-	owner, err := d.queue.Owner(id)
+func (l *Library) Owner(ctx context.Context, id codestory.StoryID) (codestory.Owner, error) {
+	owner, err := l.queue.Owner(id)
 	if errors.Is(err, codestory.ErrNotFound) {
-		if err := d.findStory(ctx, id); err != nil {
+		if err := l.lookupStory(ctx, id); err != nil {
 			return codestory.Owner{}, err
 		}
-		owner, err = d.queue.Owner(id)
+		owner, err = l.queue.Owner(id)
 	}
 	if err != nil || owner.Known() {
 		return owner, err
 	}
-	if err := d.readOwner(ctx, id); err != nil && !unanswering(err) {
+	if err := l.readOwner(ctx, id); err != nil && !unanswering(err) {
 		return codestory.Owner{}, err
 	}
-	return d.queue.Owner(id)
+	return l.queue.Owner(id)
 }
 
 // OwnerNow is whose the story is as far as the index knows.
-func (d *Daemon) OwnerNow(id codestory.StoryID) (codestory.Owner, error) { return d.queue.Owner(id) }
+func (l *Library) OwnerNow(id codestory.StoryID) (codestory.Owner, error) { return l.queue.Owner(id) }
 
 // readOwner has the metadata.json read of a story that has no owner: the one on this machine once it has settled, else
-// that in the store. It does so once in a while. Errors as with find.
-func (d *Daemon) readOwner(ctx context.Context, id codestory.StoryID) error {
+// that in the store. It does so once in a while. Errors as with lookup.
+func (l *Library) readOwner(ctx context.Context, id codestory.StoryID) error {
 	path := codestory.MetadataPath(id)
-	_, here, err := d.here(path)
+	_, here, err := l.here(path)
 	local := here || err != nil
 	switch {
-	case !local && !d.uploads.Reads():
+	case !local && !l.uploads.Reads():
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
-	case !d.asked.take("owner "+string(id), false):
+	case !l.asked.take("owner "+string(id), false):
 		return nil
 	case local:
-		d.reread(path)
+		l.reread(path)
 		return nil
 	default:
-		return d.find(ctx, path)
+		return l.lookup(ctx, path)
 	}
 }
 
@@ -69,19 +69,19 @@ func unanswering(err error) bool {
 }
 
 // reread has a metadata.json that is here handed on again, whatever is known of its version.
-func (d *Daemon) reread(path codestory.Path) {
-	if _, settles := d.watcher.Settling(path.Story())[path]; !settles {
-		d.watcher.Recheck(path)
+func (l *Library) reread(path codestory.Path) {
+	if _, settles := l.watcher.Settling(path.Story())[path]; !settles {
+		l.watcher.Recheck(path)
 	}
 }
 
 // sayOf is what a metadata.json in the store says of its story: nothing if one is on this machine, which is read instead.
-// The caller holds d.reading until that is in the index, so that it never replaces what was read here later.
-func (d *Daemon) sayOf(path codestory.Path, metadata *codestory.Metadata) *codestory.Metadata {
+// The caller holds l.reading until that is in the index, so that it never replaces what was read here later.
+func (l *Library) sayOf(path codestory.Path, metadata *codestory.Metadata) *codestory.Metadata {
 	if metadata == nil {
 		return nil
 	}
-	if _, here, err := d.here(path); here || err != nil {
+	if _, here, err := l.here(path); here || err != nil {
 		return nil
 	}
 	return metadata
@@ -89,8 +89,8 @@ func (d *Daemon) sayOf(path codestory.Path, metadata *codestory.Metadata) *codes
 
 // readOwners looks at some of the stories that have no owner, those behind the cursor, and has their metadata.json read.
 // Those that stay without one are a problem. It returns where to go on.
-func (d *Daemon) readOwners(ctx context.Context, cursor string) (next string, err error) {
-	unowned, next, err := d.queue.Unowned(unownedBatch, cursor)
+func (l *Library) readOwners(ctx context.Context, cursor string) (next string, err error) {
+	unowned, next, err := l.queue.Unowned(unownedBatch, cursor)
 	if err != nil {
 		return cursor, err
 	}
@@ -99,30 +99,30 @@ func (d *Daemon) readOwners(ctx context.Context, cursor string) (next string, er
 	var details []string
 	lasting := 0
 	for _, u := range unowned {
-		if err := d.sweepOwner(ctx, u.ID); err != nil {
+		if err := l.sweepOwner(ctx, u.ID); err != nil {
 			return cursor, err
 		}
-		if owner, err := d.queue.Owner(u.ID); err != nil || owner.Known() || time.Since(u.FirstSeen) < unownedFor {
+		if owner, err := l.queue.Owner(u.ID); err != nil || owner.Known() || time.Since(u.FirstSeen) < unownedFor {
 			continue
 		}
 		if lasting++; len(details) < unownedDetails {
-			details = append(details, d.whyUnowned(u.ID))
+			details = append(details, l.whyUnowned(u.ID))
 		}
 	}
-	d.reportUnowned(lasting, cursor != "" || next != "", details)
+	l.reportUnowned(lasting, cursor != "" || next != "", details)
 	return next, nil
 }
 
 // sweepOwner is readOwner for whoever comes again each minute: what the store has answered holds for an hour.
-func (d *Daemon) sweepOwner(ctx context.Context, id codestory.StoryID) error {
-	_, here, err := d.here(codestory.MetadataPath(id))
+func (l *Library) sweepOwner(ctx context.Context, id codestory.StoryID) error {
+	_, here, err := l.here(codestory.MetadataPath(id))
 	inStore := !here && err == nil
-	if ctx.Err() != nil || inStore && (!d.uploads.Reads() || !d.swept.take(string(id), false)) {
+	if ctx.Err() != nil || inStore && (!l.uploads.Reads() || !l.swept.take(string(id), false)) {
 		return nil
 	}
-	err = d.readOwner(ctx, id)
+	err = l.readOwner(ctx, id)
 	if inStore && errors.Is(err, codestory.ErrUnavailable) {
-		d.swept.unanswered(string(id))
+		l.swept.unanswered(string(id))
 	}
 	if unanswering(err) {
 		return nil
@@ -131,10 +131,10 @@ func (d *Daemon) sweepOwner(ctx context.Context, id codestory.StoryID) error {
 }
 
 // reportUnowned says how many stories have no owner, or more than that.
-func (d *Daemon) reportUnowned(n int, more bool, details []string) {
+func (l *Library) reportUnowned(n int, more bool, details []string) {
 	if n == 0 {
 		if !more {
-			d.problems.Clear(problemOwnerUnknown)
+			l.problems.Clear(problemOwnerUnknown)
 		}
 		return
 	}
@@ -142,7 +142,7 @@ func (d *Daemon) reportUnowned(n int, more bool, details []string) {
 	if more {
 		count = "at least " + count
 	}
-	d.problems.Report(codestory.Problem{
+	l.problems.Report(codestory.Problem{
 		Code: problemOwnerUnknown,
 		Message: fmt.Sprintf("it is not known whose %s of the stories are, so only tokens of scope manage see them: "+
 			`give each a readable metadata.json, with "user_id" as a string if it is another user's`, count),
@@ -151,9 +151,9 @@ func (d *Daemon) reportUnowned(n int, more bool, details []string) {
 }
 
 // whyUnowned says what is the matter with the story's metadata.json.
-func (d *Daemon) whyUnowned(id codestory.StoryID) string {
+func (l *Library) whyUnowned(id codestory.StoryID) string {
 	path := codestory.MetadataPath(id)
-	switch _, here, err := d.here(path); {
+	switch _, here, err := l.here(path); {
 	case err != nil:
 		return fmt.Sprintf("%s cannot be looked at: %v", path, err)
 	case here:

@@ -1,8 +1,8 @@
-package daemon
+package library
 
 import (
+	"context"
 	"fmt"
-	"github.com/codestory/codestoryd/daemon/upload"
 	"iter"
 	"maps"
 	"slices"
@@ -10,8 +10,75 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"github.com/codestory/codestoryd/queue"
 )
+
+// Stories lists stories with their files, newest first.
+func (l *Library) Stories(_ context.Context, owner *string, limit int, cursor string) (codestory.StoryPage, error) {
+	stories, next, err := l.queue.Stories(owner, limit, cursor)
+	if err != nil {
+		return codestory.StoryPage{}, err
+	}
+	page := codestory.StoryPage{Stories: make([]codestory.Story, 0, len(stories)), NextCursor: text(next)}
+	for _, s := range stories {
+		story, err := l.describe(s)
+		if err != nil {
+			return codestory.StoryPage{}, err
+		}
+		if now, err := l.queue.Owner(s.ID); err != nil || now != s.Owner { // its files may be another's by now
+			continue
+		}
+		page.Stories = append(page.Stories, story)
+	}
+	return page, nil
+}
+
+// Story describes the story with its files.
+func (l *Library) Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error) {
+	if _, err := l.Owner(ctx, id); err != nil {
+		return codestory.Story{}, err
+	}
+	if err := l.refreshStory(ctx, id); err != nil {
+		return codestory.Story{}, err
+	}
+	for {
+		s, err := l.queue.Story(id)
+		if err != nil {
+			return codestory.Story{}, err
+		}
+		story, err := l.describe(s)
+		if err != nil {
+			return codestory.Story{}, err
+		}
+		// Its files were read after its owner: another one may have them by now.
+		if owner, err := l.queue.Owner(id); err != nil || owner == s.Owner {
+			return story, err
+		}
+	}
+}
+
+func (l *Library) describe(s queue.Story) (codestory.Story, error) {
+	files, err := l.queue.Files(s.ID)
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	now, err := l.StatusContext()
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	sounds, err := l.queue.Sounds(s.ID)
+	if err != nil {
+		return codestory.Story{}, err
+	}
+	v := storyView{story: s, files: files, sounds: sounds, settling: l.watcher.Settling(s.ID), now: now}
+	maps.DeleteFunc(v.settling, func(path codestory.Path, _ string) bool { return l.rules.Excludes(path) }) // it settles to be read
+	v.here = func(path codestory.Path) (codestory.Version, bool) {
+		version, err := l.tree.Stat(path)
+		return version, err == nil
+	}
+	return v.describe(), nil
+}
 
 // storyView describes a story for people, out of what the index, the watcher and the disk say of it.
 type storyView struct {
@@ -19,7 +86,7 @@ type storyView struct {
 	files    []queue.File
 	sounds   map[codestory.Path]codestory.Audio
 	settling map[codestory.Path]string // the files that settle, with why they take long, or ""
-	now      statusContext
+	now      StatusContext
 	here     func(codestory.Path) (codestory.Version, bool) // what is on this machine
 }
 
@@ -51,7 +118,7 @@ func (v storyView) listFiles() []codestory.File {
 		if f.State == codestory.LeftOut {
 			continue
 		}
-		path, file := codestory.Path(f.Path), v.now.describe(f)
+		path, file := codestory.Path(f.Path), v.now.Describe(f)
 		if sound, ok := v.sounds[path]; ok {
 			file.Audio = &sound
 		}
@@ -87,48 +154,6 @@ func modified(v codestory.Version) *time.Time {
 		return nil
 	}
 	return new(v.Modified().UTC())
-}
-
-// statusContext are what all files wait for alike.
-type statusContext struct {
-	store  upload.StoreState
-	paused bool // by a person
-}
-
-func (d *Daemon) statusContext() (statusContext, error) {
-	stats, err := d.queue.Stats()
-	return statusContext{d.uploads.Store(), stats.Paused}, err
-}
-
-// describe is what people are told of a file by what the index knows of it.
-func (c statusContext) describe(f queue.File) codestory.File {
-	path := codestory.Path(f.Path)
-	file := codestory.File{
-		Path: path, Key: path.Key(), ContentType: path.ContentType(),
-		Size: f.Size(), State: f.State, Reason: text(c.reason(f)), ModifiedAt: modified(f.Version),
-	}
-	if f.Stored != nil {
-		file.ETag = text(f.Stored.ETag)
-	}
-	return file
-}
-
-// reason is the sentence that says why a file waits.
-func (c statusContext) reason(f queue.File) string {
-	switch {
-	case f.State == codestory.Queued && c.paused:
-		return "the queue is paused; go on with: codestoryd queue resume"
-	case f.State == codestory.Retrying:
-		return fmt.Sprintf("attempt %d failed: %s; the next is at %s", f.Attempt, f.Reason, f.Due.Format("15:04:05"))
-	case f.State == codestory.Queued && c.store.State != codestory.RemoteOK:
-		return fmt.Sprintf("the store is %s: %s", c.store.State, c.store.Message)
-	case f.State == codestory.Queued && f.Reason == "":
-		return "waits for its turn"
-	case f.State == codestory.Missing:
-		return "it is not on this machine, and was not stored in this destination"
-	default:
-		return f.Reason
-	}
 }
 
 // state sums up the files.
@@ -207,4 +232,55 @@ func (v storyView) chapters(files []codestory.File) []codestory.Chapter {
 		chapters = append(chapters, byNumber[n])
 	}
 	return chapters
+}
+
+// StatusContext are what all files wait for alike.
+type StatusContext struct {
+	store  upload.StoreState
+	paused bool // by a person
+}
+
+// StatusContext returns what all files wait for alike now.
+func (l *Library) StatusContext() (StatusContext, error) {
+	stats, err := l.queue.Stats()
+	return StatusContext{l.uploads.Store(), stats.Paused}, err
+}
+
+// Describe is what people are told of a file by what the index knows of it.
+func (c StatusContext) Describe(f queue.File) codestory.File {
+	path := codestory.Path(f.Path)
+	file := codestory.File{
+		Path: path, Key: path.Key(), ContentType: path.ContentType(),
+		Size: f.Size(), State: f.State, Reason: text(c.Reason(f)), ModifiedAt: modified(f.Version),
+	}
+	if f.Stored != nil {
+		file.ETag = text(f.Stored.ETag)
+	}
+	return file
+}
+
+// Reason is the sentence that says why a file waits.
+func (c StatusContext) Reason(f queue.File) string {
+	switch {
+	case f.State == codestory.Queued && c.paused:
+		return "the queue is paused; go on with: codestoryd queue resume"
+	case f.State == codestory.Retrying:
+		return fmt.Sprintf("attempt %d failed: %s; the next is at %s", f.Attempt, f.Reason, f.Due.Format("15:04:05"))
+	case f.State == codestory.Queued && c.store.State != codestory.RemoteOK:
+		return fmt.Sprintf("the store is %s: %s", c.store.State, c.store.Message)
+	case f.State == codestory.Queued && f.Reason == "":
+		return "waits for its turn"
+	case f.State == codestory.Missing:
+		return "it is not on this machine, and was not stored in this destination"
+	default:
+		return f.Reason
+	}
+}
+
+// text is nil for "".
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

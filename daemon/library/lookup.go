@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -15,22 +15,22 @@ import (
 // findTimeout bounds a question to the store that a player waits for.
 const findTimeout = 10 * time.Second
 
-// find asks the store for an object that is neither here nor in the index, and indexes it. The error wraps
+// lookup asks the store for an object that is neither here nor in the index, and indexes it. The error wraps
 // codestory.ErrNotFound where the store has none, codestory.ErrUnavailable where it does not answer.
-func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
-	if d.absent.has(path) {
-		if posting, err := d.queue.FormSigned(path); err != nil {
+func (l *Library) lookup(ctx context.Context, path codestory.Path) error {
+	if l.absent.has(path) {
+		if posting, err := l.queue.FormSigned(path); err != nil {
 			return err
 		} else if !posting {
 			return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 		}
 	}
-	if removed, err := d.queue.Removed(path); err != nil {
+	if removed, err := l.queue.Removed(path); err != nil {
 		return err
 	} else if removed {
 		return fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	if !d.uploads.Reads() {
+	if !l.uploads.Reads() {
 		return fmt.Errorf("%s: %w", path, codestory.ErrUnavailable)
 	}
 	if err := codestory.MayAsk(ctx); err != nil {
@@ -38,25 +38,25 @@ func (d *Daemon) find(ctx context.Context, path codestory.Path) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	d.asked.take(string(path), true)
-	object, err := d.remote.Stat(ctx, path.Key())
+	l.asked.take(string(path), true)
+	object, err := l.store.Stat(ctx, path.Key())
 	if errors.Is(err, codestory.ErrNotFound) {
-		d.noteAbsent(path)
+		l.noteAbsent(path)
 	}
 	if err != nil {
-		return d.unanswered(ctx, err)
+		return l.unanswered(ctx, err)
 	}
 	var metadata *codestory.Metadata
 	if path.IsMetadata() {
-		if metadata, object, err = d.fetchMetadata(ctx, path); err != nil {
-			return d.unanswered(ctx, err)
+		if metadata, object, err = l.fetchMetadata(ctx, path); err != nil {
+			return l.unanswered(ctx, err)
 		}
 	}
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	err = d.queue.Found(path, storedObject(object), d.sayOf(path, metadata))
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	err = l.queue.Found(path, storedObject(object), l.sayOf(path, metadata))
 	if metadata != nil {
-		d.events.touch(path.Story())
+		l.storyChanged(path.Story())
 	}
 	return err
 }
@@ -67,26 +67,26 @@ func storedObject(object remote.Object) queue.Stored {
 }
 
 // noteAbsent keeps the store's answer that it has no such object, unless somebody may be posting it.
-func (d *Daemon) noteAbsent(path codestory.Path) {
-	if posting, err := d.queue.FormSigned(path); err == nil && !posting {
-		d.absent.add(path)
+func (l *Library) noteAbsent(path codestory.Path) {
+	if posting, err := l.queue.FormSigned(path); err == nil && !posting {
+		l.absent.add(path)
 	}
 }
 
-// findStory asks the store for a story that nothing is known of here, and indexes what there is of it: by one list, if the
+// lookupStory asks the store for a story that nothing is known of here, and indexes what there is of it: by one list, if the
 // store can list.
-func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
-	lister, ok := d.remote.(remote.Lister)
+func (l *Library) lookupStory(ctx context.Context, id codestory.StoryID) error {
+	lister, ok := l.store.(remote.Lister)
 	if !ok {
-		return d.findStoryFiles(ctx, id)
+		return l.lookupStoryFiles(ctx, id)
 	}
 	unknown := fmt.Errorf("story %s: %w", id, codestory.ErrNotFound)
-	if _, posting, err := d.queue.OthersOf(id); err != nil {
+	if _, posting, err := l.queue.OthersOf(id); err != nil {
 		return err
-	} else if len(posting) == 0 && d.absent.has(codestory.Path(id)) {
+	} else if len(posting) == 0 && l.absent.has(codestory.Path(id)) {
 		return unknown
 	}
-	if !d.uploads.Reads() {
+	if !l.uploads.Reads() {
 		return fmt.Errorf("story %s: %w", id, codestory.ErrUnavailable)
 	}
 	if err := codestory.MayAsk(ctx); err != nil {
@@ -94,26 +94,26 @@ func (d *Daemon) findStory(ctx context.Context, id codestory.StoryID) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	d.asked.take(string(id), true)
-	if err := d.gatherFrom(ctx, lister, id); mayNotList(err) {
-		return d.findStoryFiles(ctx, id)
+	l.asked.take(string(id), true)
+	if err := l.syncStoryFrom(ctx, lister, id); mayNotList(err) {
+		return l.lookupStoryFiles(ctx, id)
 	} else if err != nil {
-		return d.unanswered(ctx, err)
+		return l.unanswered(ctx, err)
 	}
-	_, err := d.queue.Owner(id)
+	_, err := l.queue.Owner(id)
 	if errors.Is(err, codestory.ErrNotFound) {
-		d.absent.add(codestory.Path(id))
+		l.absent.add(codestory.Path(id))
 		return unknown
 	}
 	return err
 }
 
-// findStoryFiles is findStory for a store that cannot list: it asks for the metadata, which says whose the story is, or else
+// lookupStoryFiles is lookupStory for a store that cannot list: it asks for the metadata, which says whose the story is, or else
 // for the whole story.
-func (d *Daemon) findStoryFiles(ctx context.Context, id codestory.StoryID) error {
-	err := d.find(ctx, codestory.MetadataPath(id))
+func (l *Library) lookupStoryFiles(ctx context.Context, id codestory.StoryID) error {
+	err := l.lookup(ctx, codestory.MetadataPath(id))
 	if errors.Is(err, codestory.ErrNotFound) {
-		err = d.find(ctx, codestory.StoryAudioPath(id))
+		err = l.lookup(ctx, codestory.StoryAudioPath(id))
 	}
 	return err
 }
@@ -126,27 +126,27 @@ func mayNotList(err error) bool {
 
 // fetchMetadata reads a metadata.json in the store, and says which object it was. One that does not parse is nil: it
 // says nothing.
-func (d *Daemon) fetchMetadata(ctx context.Context, path codestory.Path) (*codestory.Metadata, remote.Object, error) {
-	r, object, err := d.remote.Open(ctx, path.Key(), 0, -1)
+func (l *Library) fetchMetadata(ctx context.Context, path codestory.Path) (*codestory.Metadata, remote.Object, error) {
+	r, object, err := l.store.Open(ctx, path.Key(), 0, -1)
 	if err != nil {
 		return nil, remote.Object{}, err
 	}
 	defer func() { _ = r.Close() }()
 	m, faults, err := readMetadata(r)
 	if faults != "" {
-		d.log.Warn("a story's metadata in the store cannot be read", "path", path, "faults", faults)
+		l.log.Warn("a story's metadata in the store cannot be read", "path", path, "faults", faults)
 	}
 	return m, object, err
 }
 
 // unanswered makes an error of the store one for players: not found, or temporarily unavailable, with the cause in
 // the log.
-func (d *Daemon) unanswered(ctx context.Context, err error) error {
+func (l *Library) unanswered(ctx context.Context, err error) error {
 	if errors.Is(err, codestory.ErrNotFound) {
 		return err
 	}
 	if ctx.Err() == nil {
-		d.log.Warn("the store did not answer a question", "error", err)
+		l.log.Warn("the store did not answer a question", "error", err)
 	}
 	return fmt.Errorf("%w: %w", codestory.ErrUnavailable, err)
 }

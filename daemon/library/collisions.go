@@ -1,34 +1,29 @@
-package daemon
+package library
 
 import (
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/problem"
 )
 
-// twins are files whose names are one text in two Unicode forms, composed and decomposed, as a file has that was
+// unicodeCollisions are files whose names are one text in two Unicode forms, composed and decomposed, as a file has that was
 // copied from a Mac and written again by a generator elsewhere. They look the same and are two files with two keys:
 // both are stored, and a person is told.
-type twins struct {
+type unicodeCollisions struct {
 	mu    sync.Mutex
-	pairs map[string]twin // by the composed name; at most maxTwins
+	pairs map[string][2]string // by the composed name; at most maxCollisions
 }
 
-type twin struct {
-	names [2]string
-	since time.Time
-}
-
-const maxTwins = 1000
+const maxCollisions = 1000
 
 // note looks for the twin of a file that was seen as version.
-func (t *twins) note(tree stater, name string, version codestory.Version) {
+func (t *unicodeCollisions) note(tree stater, name string, version codestory.Version) {
 	if ascii(name) {
 		return
 	}
@@ -39,7 +34,7 @@ func (t *twins) note(tree stater, name string, version codestory.Version) {
 		}
 		names := [2]string{name, other}
 		slices.Sort(names[:])
-		t.add(norm.NFC.String(name), twin{names, time.Now().Round(0)})
+		t.add(norm.NFC.String(name), names)
 		return
 	}
 }
@@ -60,42 +55,38 @@ func distinct(tree stater, name string, version codestory.Version) bool {
 	return err == nil && (found.Inode != version.Inode || found.Inode == 0 && found != version)
 }
 
-func (t *twins) add(composed string, pair twin) {
+func (t *unicodeCollisions) add(composed string, names [2]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, known := t.pairs[composed]; known || len(t.pairs) >= maxTwins {
+	if _, known := t.pairs[composed]; known || len(t.pairs) >= maxCollisions {
 		return
 	}
 	if t.pairs == nil {
-		t.pairs = map[string]twin{}
+		t.pairs = map[string][2]string{}
 	}
-	t.pairs[composed] = pair
+	t.pairs[composed] = names
 }
 
-// problems says which twins there are now.
-func (t *twins) problems(tree stater) []codestory.Problem {
+const problemUnicodeTwins = "unicode_twins"
+
+// report reports the collisions that there are now.
+func (t *unicodeCollisions) report(tree stater, problems *problem.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.pairs, func(_ string, pair twin) bool {
-		version, err := tree.Stat(codestory.Path(pair.names[0]))
-		return err != nil || !distinct(tree, pair.names[1], version)
+	maps.DeleteFunc(t.pairs, func(_ string, names [2]string) bool {
+		version, err := tree.Stat(codestory.Path(names[0]))
+		return err != nil || !distinct(tree, names[1], version)
 	})
 	if len(t.pairs) == 0 {
-		return nil
+		problems.Clear(problemUnicodeTwins)
+		return
 	}
-	first := slices.Min(slices.Collect(maps.Keys(t.pairs)))
-	since := t.pairs[first].since
-	for _, pair := range t.pairs {
-		if pair.since.Before(since) {
-			since = pair.since
-		}
-	}
-	return []codestory.Problem{{
-		Code: "unicode_twins",
+	first := t.pairs[slices.Min(slices.Collect(maps.Keys(t.pairs)))]
+	problems.Report(codestory.Problem{
+		Code: problemUnicodeTwins,
 		Message: fmt.Sprintf("%d names are there in two Unicode forms, such as %+q and %+q: both files are stored, each under its own key; remove the one that is not meant",
-			len(t.pairs), t.pairs[first].names[0], t.pairs[first].names[1]),
-		Since: since,
-	}}
+			len(t.pairs), first[0], first[1]),
+	})
 }
 
 func ascii(s string) bool {

@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 )
 
 // wantOwner holds everything that tells whose the story is against the owner.
-func (w *world) wantOwner(when string, id codestory.StoryID, want codestory.Owner) {
+func (w *env) wantOwner(when string, id codestory.StoryID, want codestory.Owner) {
 	w.t.Helper()
 	for range 2 { // the first may find it out
 		owner, err := w.Owner(w.t.Context(), id)
@@ -29,7 +29,7 @@ func (w *world) wantOwner(when string, id codestory.StoryID, want codestory.Owne
 }
 
 // wantListed holds the lists of stories against the owner.
-func (w *world) wantListed(when string, id codestory.StoryID, want codestory.Owner) {
+func (w *env) wantListed(when string, id codestory.StoryID, want codestory.Owner) {
 	w.t.Helper()
 	listed := func(user *string) bool {
 		page, err := w.Stories(w.t.Context(), user, 100, "")
@@ -59,11 +59,11 @@ var (
 // owner keeps it, with its title.
 func TestMetadataThatTellsNoOwner(t *testing.T) {
 	t.Parallel()
-	text := func(content string) func(*world, string) {
-		return func(w *world, _ string) { w.write(codestory.MetadataPath(kilo), content) }
+	text := func(content string) func(*env, string) {
+		return func(w *env, _ string) { w.write(codestory.MetadataPath(kilo), content) }
 	}
-	for name, put := range map[string]func(w *world, name string){
-		"none":           func(*world, string) {},
+	for name, put := range map[string]func(w *env, name string){
+		"none":           func(*env, string) {},
 		"half of one":    text(`{"title": "T", "user_id": `),
 		"empty":          text(""),
 		"null":           text("null"),
@@ -74,7 +74,7 @@ func TestMetadataThatTellsNoOwner(t *testing.T) {
 		"user an object": text(`{"title": "T", "user_id": {"name": "ada"}}`),
 		"user a bool":    text(`{"title": "T", "user_id": false}`),
 		"too large":      text(`{"title": "T", "user_id": "ada", "x": "` + strings.Repeat("x", codestory.MaxMetadataBytes) + `"}`),
-		"a symlink": func(w *world, name string) {
+		"a symlink": func(w *env, name string) {
 			elsewhere := filepath.Join(w.t.TempDir(), "metadata.json")
 			if err := os.WriteFile(elsewhere, []byte(`{"title": "T", "user_id": "eve"}`), 0o666); err != nil {
 				w.t.Fatal(err)
@@ -84,13 +84,13 @@ func TestMetadataThatTellsNoOwner(t *testing.T) {
 				w.t.Skip(err)
 			}
 		},
-		"a directory": func(w *world, name string) {
+		"a directory": func(w *env, name string) {
 			_ = os.Remove(name)
 			if err := os.Mkdir(name, 0o777); err != nil {
 				w.t.Fatal(err)
 			}
 		},
-		"no permission": func(w *world, name string) {
+		"no permission": func(w *env, name string) {
 			if os.Geteuid() <= 0 {
 				w.t.Skip("this user may read every file")
 			}
@@ -99,18 +99,18 @@ func TestMetadataThatTellsNoOwner(t *testing.T) {
 			}
 			w.settle(codestory.MetadataPath(kilo))
 		},
-		"not settled": func(w *world, name string) {
+		"not settled": func(w *env, name string) {
 			if err := os.WriteFile(name, []byte(`{"title": "T", "user_id": "eve"}`), 0o666); err != nil {
 				w.t.Fatal(err)
 			}
 		},
-		"deleted": func(w *world, name string) {
+		"deleted": func(w *env, name string) {
 			_ = os.Remove(name)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, &scripted{}, Options{})
+				w := newEnv(t, &scripted{}, Options{})
 				w.upload(time.Second) // the store answers
 				w.write(codestory.ChapterPath(kilo, 1), "one")
 				path := filepath.Join(w.tree.Dir(), string(codestory.MetadataPath(kilo)))
@@ -142,7 +142,7 @@ func TestMetadataWithoutUser(t *testing.T) {
 	for _, text := range []string{`{}`, `{"user_id": null}`, `{"user_id": ""}`} {
 		t.Run(text, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, &scripted{}, Options{})
+				w := newEnv(t, &scripted{}, Options{})
 				w.write(codestory.ChapterPath(kilo, 1), "one")
 				w.wantOwner("before", kilo, unknown)
 				w.write(codestory.MetadataPath(kilo), text)
@@ -157,7 +157,7 @@ func TestMetadataWithoutUser(t *testing.T) {
 func TestOwnerInTheStoreOnly(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada", "title": "T"}`)
 		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "bob"}`)
 		store.check = func() error { return errDown }
@@ -167,12 +167,11 @@ func TestOwnerInTheStoreOnly(t *testing.T) {
 		w.upload(3 * time.Minute)
 		w.wantOwner("while the store is down", kilo, unknown)
 		w.wantListed("while the store is down", router, unknown)
-		problems, err := w.Status(t.Context())
 		says := func(p codestory.Problem) bool {
 			return p.Code == problemOwnerUnknown && strings.Contains(p.Message, "whose 2 of") && len(p.Details) == 2
 		}
-		if err != nil || !slices.ContainsFunc(problems.Problems, says) {
-			t.Errorf("problems: %+v, %v", problems.Problems, err)
+		if problems := w.problemsBut(""); !slices.ContainsFunc(problems, says) {
+			t.Errorf("problems: %+v", problems)
 		}
 		store.check, store.stat = nil, nil
 		w.upload(20 * time.Second)
@@ -189,7 +188,7 @@ func TestOwnerInTheStoreOnly(t *testing.T) {
 func TestStoreIsSparedForUnowned(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.write(codestory.ChapterPath(kilo, 1), "one")
 		w.upload(5 * time.Hour)
 		if n := store.count("stat " + codestory.MetadataPath(kilo).Key()); n == 0 || n > 6 {
@@ -203,7 +202,7 @@ func TestStoreIsSparedForUnowned(t *testing.T) {
 func TestOwnerFoundWithTheFiles(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "ada"}`)
 		store.Set(codestory.ChapterPath(kilo, 1).Key(), "one")
@@ -225,7 +224,7 @@ func TestOwnerFoundWithTheFiles(t *testing.T) {
 func TestOwnerAfterTheDatabaseIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		for _, id := range []codestory.StoryID{kilo, router} {
 			w.write(codestory.MetadataPath(id), `{"user_id": "ada"}`)
 			w.write(codestory.ChapterPath(id, 1), "one")
@@ -252,8 +251,8 @@ func TestOwnerAfterTheDatabaseIsLost(t *testing.T) {
 func TestExcludedMetadataIsRead(t *testing.T) {
 	t.Parallel()
 	exclude := func(path string, _ bool) (string, bool) { return "*.json", strings.HasSuffix(path, ".json") }
-	opts := Options{Watch: watch.Options{Settle: 20 * time.Millisecond, Rules: watch.Rules{Exclude: exclude}}}
-	w := newWorld(t, &scripted{}, opts)
+	opts := Options{Rules: watch.Rules{Exclude: exclude}}
+	w := newEnv(t, &scripted{}, opts)
 	put := func(path codestory.Path, content string) {
 		t.Helper()
 		name := filepath.Join(w.tree.Dir(), string(path))
@@ -270,7 +269,7 @@ func TestExcludedMetadataIsRead(t *testing.T) {
 	run := func(f func()) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- w.Watch(ctx) }()
+		go func() { ended <- w.watcher.Run(ctx) }()
 		f()
 		stop()
 		if err := <-ended; err != nil {
@@ -301,7 +300,7 @@ func TestExcludedMetadataIsRead(t *testing.T) {
 		await("changed", last, ada)
 	})
 	put(codestory.MetadataPath(last), `{"user_id": 42, "title": "now"}`)
-	w.Daemon = New(w.tree, w.queue, w.store, opts)
+	w.build(w.queue)
 	run(func() { await("changed while nobody watched", last, codestory.OwnedBy("42")) })
 	s, err := w.Story(t.Context(), last)
 	if err != nil || s.Title != "now" || len(s.Files) != 1 {
@@ -317,38 +316,18 @@ func TestStoreDoesNotReplaceWhatIsHere(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		exclude := func(path string, _ bool) (string, bool) { return "*.json", strings.HasSuffix(path, ".json") }
 		store := &scripted{}
-		w := newWorld(t, store, Options{Watch: watch.Options{Rules: watch.Rules{Exclude: exclude}}})
+		w := newEnv(t, store, Options{Rules: watch.Rules{Exclude: exclude}})
 		w.upload(time.Second)
 		store.Set(codestory.MetadataPath(kilo).Key(), `{"user_id": "bob"}`)
 		w.write(codestory.ChapterPath(kilo, 1), "one")
 		w.write(codestory.MetadataPath(kilo), `{"user_id": "ada"}`)
 		w.wantOwner("read here", kilo, ada)
-		if err := w.find(t.Context(), codestory.MetadataPath(kilo)); err != nil {
+		if err := w.lookup(t.Context(), codestory.MetadataPath(kilo)); err != nil {
 			t.Fatal(err)
 		}
 		w.wantOwner("after the store was asked", kilo, ada)
 		if got := store.puts(); len(got) != 0 {
 			t.Errorf("uploaded %q", got)
-		}
-	})
-}
-
-// A story gets an event of its own when its owner changes, though none of its files does.
-func TestOwnerChangeIsAnEvent(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		exclude := func(path string, _ bool) (string, bool) { return "*.json", strings.HasSuffix(path, ".json") }
-		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{Exclude: exclude}}})
-		w.write(codestory.ChapterPath(kilo, 1), "one")
-		time.Sleep(time.Second)
-		before, err := w.Events(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.write(codestory.MetadataPath(kilo), `{"user_id": "ada"}`)
-		time.Sleep(time.Second)
-		batch, err := w.Events(before.Last)
-		if err != nil || len(batch.Events) != 1 || batch.Events[0].Story != kilo {
-			t.Errorf("events: %+v, %v", batch.Events, err)
 		}
 	})
 }

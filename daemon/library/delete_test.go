@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 func TestDelete(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		one, theirs := codestory.ChapterPath(kilo, 1), codestory.Path(kilo+"/notes.txt")
 		other := codestory.ChapterPath(router, 1)
 		w.write(one, "one")
@@ -45,7 +45,7 @@ func TestDelete(t *testing.T) {
 		if err != nil || story.State != codestory.StoryWaiting || len(story.Chapters) != 1 || story.Chapters[0].State != codestory.LeftOut {
 			t.Errorf("the story is %+v, %v", story, err)
 		}
-		ignored, err := w.Ignored(t.Context(), 10)
+		ignored, err := w.queue.Ignored(10)
 		if err != nil || len(ignored) != 1 || ignored[0] != (codestory.Ignored{Path: string(one), Reason: deletedByRequest}) {
 			t.Errorf("ignored: %v, %v", ignored, err)
 		}
@@ -67,7 +67,7 @@ func TestDelete(t *testing.T) {
 func TestDeleteLocal(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.write(codestory.ChapterPath(kilo, 1), "one")
 		w.upload(time.Second)
 		if err := os.WriteFile(filepath.Join(w.tree.Dir(), string(kilo), "draft.tmp"), []byte("x"), 0o666); err != nil {
@@ -95,7 +95,7 @@ func second[T any](_ T, err error) error { return err }
 func TestDeleteWhileTheStoreIsAway(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		paths := chapters(w, 3)
 		w.upload(time.Second)
 		store.remove = func(key string) error {
@@ -107,10 +107,10 @@ func TestDeleteWhileTheStoreIsAway(t *testing.T) {
 		if err := w.Delete(t.Context(), kilo, false); err != nil {
 			t.Fatal(err)
 		}
-		status, err := w.Status(t.Context())
-		if err != nil || len(status.Problems) != 1 || status.Problems[0].Code != "deletions_wait" ||
-			!strings.HasPrefix(status.Problems[0].Message, "2 objects") || time.Since(status.Problems[0].Since) > time.Minute {
-			t.Errorf("problems: %+v, %v", status.Problems, err)
+		problems := w.problemsBut("")
+		if len(problems) != 1 || problems[0].Code != "deletions_wait" ||
+			!strings.HasPrefix(problems[0].Message, "2 objects") || time.Since(problems[0].Since) > time.Minute {
+			t.Errorf("problems: %+v", problems)
 		}
 		if err := os.RemoveAll(filepath.Join(w.tree.Dir(), string(kilo))); err != nil {
 			t.Fatal(err)
@@ -145,12 +145,12 @@ func TestDeleteDuringUpload(t *testing.T) {
 			}()
 			return ctx.Err()
 		}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "one")
 		ctx, stop := context.WithCancel(t.Context())
 		uploaded := make(chan error, 1)
-		go func() { uploaded <- w.Upload(ctx, t.Context()) }()
+		go func() { uploaded <- w.run(ctx, t.Context()) }()
 		<-begun
 		if err := w.Delete(t.Context(), kilo, false); err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func TestDeleteDuringUpload(t *testing.T) {
 func TestReceive(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{Spool: t.TempDir()})
+		w := newEnv(t, store, Options{Spool: t.TempDir()})
 		path := codestory.StoryAudioPath(kilo)
 		w.upload(time.Second)
 		if _, err := w.Locate(t.Context(), path); !errors.Is(err, codestory.ErrNotFound) {

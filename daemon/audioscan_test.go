@@ -73,12 +73,12 @@ func TestSoundsThatWereMissed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, &scripted{}, Options{})
 		w.write(codestory.ChapterPath(kilo, 1), mp3(1000))
-		w.sounds = newSoundHints() // as of a new process
+		w.Daemon = New(w.tree, w.queue, w.store, w.opts) // as of a new process
 		w.upload(time.Second)
 		w.listen(time.Minute)
 		w.wantSeconds("after a restart", 1, 24)
 
-		for i := range maxSoundHints {
+		for i := range maxAudioHints {
 			w.sounds.add(codestory.Path(fmt.Sprintf("%s/audio/%d.mp3", router, i)), codestory.Version{})
 		}
 		w.write(codestory.ChapterPath(kilo, 1), mp3(500))

@@ -1,4 +1,4 @@
-package daemon
+package library
 
 import (
 	"os"
@@ -15,7 +15,7 @@ import (
 func TestTwins(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		composed, decomposed := codestory.Path(kilo+"/Caf\u00e9.mp3"), codestory.Path(kilo+"/Cafe\u0301.mp3")
 		if !distinctNames(t, w.tree.Dir()) {
 			t.Log("this file system takes both forms for one name, so there are no twins on it")
@@ -23,8 +23,8 @@ func TestTwins(t *testing.T) {
 		}
 		w.write(composed, "one")
 		w.write(codestory.Path(kilo+"/na\u00efve.mp3"), "alone")
-		if status, err := w.Status(t.Context()); err != nil || len(status.Problems) != 0 {
-			t.Errorf("without twins: %+v, %v", status.Problems, err)
+		if problems := w.problemsBut(""); len(problems) != 0 {
+			t.Errorf("without twins: %+v", problems)
 		}
 		w.write(decomposed, "two")
 		w.upload(time.Second)
@@ -33,13 +33,13 @@ func TestTwins(t *testing.T) {
 				t.Errorf("%+q has %q, want %q", path, got, want)
 			}
 		}
-		status, err := w.Status(t.Context())
-		if err != nil || len(status.Problems) != 1 || status.Problems[0].Code != "unicode_twins" ||
-			!strings.Contains(status.Problems[0].Message, `Caf\u00e9`) || !strings.Contains(status.Problems[0].Message, `Cafe\u0301`) {
-			t.Errorf("with twins: %+v, %v", status.Problems, err)
+		problems := w.problemsBut("")
+		if len(problems) != 1 || problems[0].Code != "unicode_twins" ||
+			!strings.Contains(problems[0].Message, `Caf\u00e9`) || !strings.Contains(problems[0].Message, `Cafe\u0301`) {
+			t.Errorf("with twins: %+v", problems)
 		}
 
-		again := New(w.tree, w.queue, store, Options{}) // after a restart the scan finds them
+		w.build(w.queue) // after a restart the scan finds them
 		version, err := w.tree.Stat(composed)
 		if err != nil {
 			t.Fatal(err)
@@ -49,18 +49,18 @@ func TestTwins(t *testing.T) {
 			t.Errorf("%s is not known", c.Name)
 			return false
 		}
-		if err := (intake{again}).Finished(t.Context(), seen, refuse); err != nil {
+		if err := w.Finished(t.Context(), seen, refuse); err != nil {
 			t.Error(err)
 		}
-		if status, err := again.Status(t.Context()); err != nil || len(status.Problems) != 1 {
-			t.Errorf("after a restart: %+v, %v", status.Problems, err)
+		if problems := w.problemsBut(""); len(problems) != 1 {
+			t.Errorf("after a restart: %+v", problems)
 		}
 
 		if err := os.Remove(filepath.Join(w.tree.Dir(), string(decomposed))); err != nil {
 			t.Fatal(err)
 		}
-		if status, err := w.Status(t.Context()); err != nil || len(status.Problems) != 0 {
-			t.Errorf("with one of them gone: %+v, %v", status.Problems, err)
+		if problems := w.problemsBut(""); len(problems) != 0 {
+			t.Errorf("with one of them gone: %+v", problems)
 		}
 	})
 }

@@ -1,23 +1,22 @@
-package daemon
+package library
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/codestory/codestoryd"
-	"github.com/codestory/codestoryd/daemon/watch"
 )
 
 func TestLocate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		expect := func(when string, want codestory.Location) {
 			t.Helper()
@@ -54,7 +53,7 @@ func TestLocate(t *testing.T) {
 func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		if _, err := w.Owner(t.Context(), router); !errors.Is(err, codestory.ErrUnavailable) {
 			t.Errorf("before the store answers: %v", err)
 		}
@@ -88,7 +87,7 @@ func TestUnknownStoryIsAskedOfTheStore(t *testing.T) {
 func TestUnknownStoriesWithinALimit(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		w.upload(time.Second)
 		left, errLimit := 20, errors.New("too many")
 		ctx := codestory.WithAskLimit(t.Context(), func() error {
@@ -110,47 +109,9 @@ func TestUnknownStoriesWithinALimit(t *testing.T) {
 	})
 }
 
-// What is left out of a metadata.json is a problem that names it, until the file is another.
-func TestOddMetadataIsAProblem(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		path := codestory.MetadataPath(kilo)
-		settle := func(text string) {
-			w.write(path, text)
-			version, err := w.tree.Stat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}, finished); err != nil {
-				t.Fatal(err)
-			}
-		}
-		problems := func() string {
-			s, err := w.Status(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, p := range s.Problems {
-				if p.Code == "metadata" {
-					return strings.Join(p.Details, "\n")
-				}
-			}
-			return ""
-		}
-		settle(`{"chapters": [` + strings.Repeat(`{},`, codestory.MaxChapters) + `{}]}`)
-		if p := problems(); !strings.Contains(p, string(path)) || !strings.Contains(p, "the other 1 left out") {
-			t.Errorf("problem: %q", p)
-		}
-		settle(`{"chapters": [{}]}`)
-		if p := problems(); p != "" {
-			t.Errorf("problem of a good one: %q", p)
-		}
-	})
-}
-
 func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
+		w := newEnv(t, &scripted{}, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "0123456789")
 		w.upload(time.Second)
@@ -183,7 +144,7 @@ func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 func TestStoryStates(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		expect := func(want codestory.StoryState) codestory.Story {
 			t.Helper()
 			s, err := w.Story(t.Context(), kilo)
@@ -212,7 +173,7 @@ func TestStoryStates(t *testing.T) {
 func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store := &scripted{}
-		w := newWorld(t, store, Options{})
+		w := newEnv(t, store, Options{})
 		path := codestory.MetadataPath(kilo)
 		w.write(path, `{"user_id": "ada"}`)
 		w.write(path, `{"user_id": `)
@@ -223,6 +184,58 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 		s, err := w.Story(t.Context(), kilo)
 		if err != nil || !s.Owner.Is("ada") || len(s.Files) != 1 || s.Files[0].State != codestory.Synced || s.Files[0].Reason == nil {
 			t.Errorf("story %+v, %v", s, err)
+		}
+	})
+}
+
+// One file that the store cannot take leaves readers what it has.
+func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it takes seconds")
+	}
+	inBubble(t, func(t *testing.T) {
+		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
+		for _, fault := range []error{errors.New("500"), errDenied} {
+			store := &scripted{put: func(_ context.Context, key string) error {
+				if key == bad.Key() {
+					return fault
+				}
+				return nil
+			}}
+			w := newEnv(t, store, Options{})
+			w.write(good, "good")
+			w.upload(time.Second)
+			if err := os.Remove(filepath.Join(w.tree.Dir(), string(good))); err != nil {
+				t.Fatal(err)
+			}
+			w.write(bad, "bad")
+			for range 100 {
+				w.upload(10 * time.Minute)
+				if loc, err := w.Locate(t.Context(), good); err != nil || !loc.Stored {
+					t.Fatalf("after %v for another file: %+v, %v", fault, loc, err)
+				}
+			}
+		}
+	})
+}
+
+// A store that went away a moment ago gets no links while the file is here.
+func TestLinkOfAStoreThatWentAway(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store := &scripted{}
+		w := newEnv(t, store, Options{})
+		path := codestory.ChapterPath(kilo, 1)
+		w.write(path, "one")
+		w.upload(time.Second)
+		store.check = func() error { return errDown }
+		time.Sleep(2 * fresh)
+		for range 10 {
+			if loc, err := w.Locate(t.Context(), path); err != nil || loc.Stored || !loc.Local {
+				t.Errorf("location %+v, %v", loc, err)
+			}
+		}
+		if n := store.count("check"); n != 2 {
+			t.Errorf("the store was asked %d times", n)
 		}
 	})
 }
