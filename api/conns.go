@@ -53,9 +53,10 @@ func (c *conns) accept(ctx context.Context, nc net.Conn) context.Context {
 // closeOldest closes the connection that has waited longest. It returns false if all are serving. The caller holds mu.
 func (c *conns) closeOldest() bool {
 	var oldest net.Conn
+	var since time.Time
 	for nc, o := range c.open {
-		if o.serving == 0 && (oldest == nil || o.since.Before(c.open[oldest].since)) {
-			oldest = nc
+		if o.serving == 0 && (oldest == nil || o.since.Before(since)) {
+			oldest, since = nc, o.since
 		}
 	}
 	if oldest == nil {

@@ -42,7 +42,8 @@ func (d *DB) BackupSoon() {
 // backup yet, hourly if something has changed, and when BackupSoon asks for it.
 func (d *DB) keepBackups(ctx context.Context) {
 	var allowed time.Time // the next one; none is begun before
-	due, last, asked := time.Now().Add(backupEvery), d.committed(), false
+	last := 0             // transactions since the database was opened that the last backup has
+	due, asked := time.Now().Add(backupEvery), false
 	if d.opts.Check != nil && !d.checked || !d.opened.New && !d.hasBackup() {
 		due, last = time.Now(), -1
 	}

@@ -1,10 +1,14 @@
 package rclone
 
 import (
+	"context"
 	"crypto/rand"
+	"io"
+	"sync"
 	"testing"
 
 	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/hash"
 
 	"github.com/codestory/codestoryd/remote"
 	"github.com/codestory/codestoryd/remote/remotetest"
@@ -26,7 +30,44 @@ func on(name string) func(t *testing.T) remote.Store {
 
 func TestMemoryRemote(t *testing.T) {
 	t.Parallel()
-	remotetest.TestStore(t, on("mem"), remotetest.Options{NoMetadata: "rclone's memory backend keeps none"})
+	var mu sync.Mutex
+	open := func(t *testing.T) remote.Store {
+		store := newStore(t, "mem:"+rand.Text())
+		c, _, err := store.connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Fs = summed{c.Fs, &mu}
+		return store
+	}
+	remotetest.TestStore(t, open, remotetest.Options{NoMetadata: "rclone's memory backend keeps none"})
+}
+
+// summed is rclone's memory backend, which computes the sum of an object when it is first asked for it, and has no lock
+// for that. Here it has: whoever gets an object has asked.
+type summed struct {
+	fs.Fs
+	mu *sync.Mutex
+}
+
+func (s summed) NewObject(ctx context.Context, name string) (fs.Object, error) {
+	file, err := s.Fs.NewObject(ctx, name)
+	return s.sum(ctx, file, err)
+}
+
+func (s summed) Put(ctx context.Context, in io.Reader, src fs.ObjectInfo, options ...fs.OpenOption) (fs.Object, error) {
+	file, err := s.Fs.Put(ctx, in, src, options...)
+	return s.sum(ctx, file, err)
+}
+
+func (s summed) sum(ctx context.Context, file fs.Object, err error) (fs.Object, error) {
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err = file.Hash(ctx, hash.MD5)
+	return file, err
 }
 
 func TestDiskRemote(t *testing.T) {
