@@ -78,10 +78,10 @@ var arrows = map[string]allowed{
 	"internal/wait":       {},
 	"daemon/jwt":          {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"daemon/audio":        {code: []string{"."}},
-	"daemon/watch":        {code: []string{".", "internal/problem"}, tests: []string{"remote"}},
+	"daemon/watch":        {code: []string{".", "internal/problem", "internal/wait"}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "internal/atomicfile", "daemon/jwt",
-			"daemon/watch", "internal/problem", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
+			"daemon/watch", "internal/problem", "internal/wait", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
 		tests: []string{"remote/remotetest"},
 	},
 }

@@ -1,16 +1,16 @@
-// Package daemon is the running program: it takes finished files from the watcher, makes them durable in the queue,
-// uploads them, and answers for the API what is where. It knows stores by remote.Store alone, and must not know HTTP
-// routes, flags or which library does what.
+// Package daemon is one session of the running program: it wires the watcher, the library and the uploads to one database
+// and one store, runs them, and describes what they do: status, problems, events. It knows stores by remote.Store alone, and
+// must not know HTTP routes, flags or which library does what.
 //
 // The life of a file:
 //
 //	the generator closes it
-//	  │  watch: nobody has it open for writing any more; where that cannot be told, it has been quiet for a moment
+//	  │  watch: nobody has it open for writing any more; if that cannot be told, it has been quiet for a moment
 //	  ▼
-//	Settled ──▶ queue.Enqueue        killed before: the next scan finds it again
+//	library.Finished, queue.Enqueue  killed before: the next scan finds it again
 //	  │                              killed after: it waits in the database
 //	  ▼
-//	breaker.acquire, queue.Next      the store answers, and it is this file's turn
+//	upload: the breaker, queue.Next  the store answers, and it is this file's turn
 //	  │
 //	  ▼
 //	open, compare versions           changed: back to the watcher; gone: forgotten
@@ -82,7 +82,7 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	}
 	d := &Daemon{
 		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newAudioHints(),
-		log:     log.With("component", "upload"),
+		log:     log.With("component", "daemon"),
 		version: opts.Version, address: opts.Address, problems: opts.Problems,
 		made:    time.Now().Round(0),
 		started: opts.Started,
@@ -129,7 +129,7 @@ func (d *Daemon) Upload(soft, hard context.Context) error {
 	}
 	return Serve(soft, hard,
 		d.uploads.Run,
-		until(d.Library.Run),
+		until(d.Maintain),
 		until(func(ctx context.Context) { d.watchClock(ctx, time.Now) }),
 	)
 }

@@ -1,14 +1,14 @@
 package daemon
 
 import (
-	"github.com/codestory/codestoryd/daemon/upload"
-	"github.com/codestory/codestoryd/internal/wait"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/audio"
+	"github.com/codestory/codestoryd/daemon/upload"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/queue"
 )
 

@@ -2,11 +2,11 @@ package daemon
 
 import (
 	"context"
-	"github.com/codestory/codestoryd/daemon/upload"
 	"os"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )

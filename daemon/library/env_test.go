@@ -113,7 +113,7 @@ type sink struct{ *env }
 // run runs the uploads and what maintains the library, and returns when soft has ended.
 func (w *env) run(soft, hard context.Context) error {
 	var running sync.WaitGroup
-	running.Go(func() { w.Run(soft) })
+	running.Go(func() { w.Maintain(soft) })
 	defer running.Wait()
 	return w.uploads.Run(soft, hard)
 }

@@ -53,7 +53,7 @@ type Library struct {
 	settled map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
 }
 
-// New returns a library whose answers are good once the watcher, the uploads and Run run. The watcher may be given the
+// New returns a library whose answers are good once the watcher, the uploads and Maintain run. The watcher may be given the
 // library as its sink before New was called, if it does not run yet.
 func New(tree *watch.Tree, watcher *watch.Watcher, q *queue.Queue, store remote.Store, uploads *upload.Pipeline, opts Options) *Library {
 	log := opts.Logger
@@ -87,8 +87,8 @@ func (l *Library) ReportProblems() error {
 
 const sweepEvery = time.Minute
 
-// Run maintains what the library knows of the store until ctx ends.
-func (l *Library) Run(ctx context.Context) {
+// Maintain maintains what the library knows of the store until ctx ends.
+func (l *Library) Maintain(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { l.reindex(ctx) })
 	l.sweep(ctx)

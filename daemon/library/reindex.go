@@ -3,10 +3,10 @@ package library
 import (
 	"context"
 	"errors"
-	"github.com/codestory/codestoryd/internal/wait"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/remote"
 )
 

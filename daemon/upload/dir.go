@@ -13,8 +13,8 @@ type dirSeen struct {
 	seen time.Time
 }
 
-// presentFor is how long the directory is taken to be there after it was seen.
-const presentFor = time.Second
+// seenFor is how long the directory is taken to be there after it was seen.
+const seenFor = time.Second
 
 func (s *dirSeen) set(seen time.Time) {
 	s.mu.Lock()
@@ -25,7 +25,7 @@ func (s *dirSeen) set(seen time.Time) {
 func (s *dirSeen) fresh() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.seen.IsZero() && time.Since(s.seen) < presentFor
+	return !s.seen.IsZero() && time.Since(s.seen) < seenFor
 }
 
 // DirGone says that the output directory was found to be missing.
