@@ -20,6 +20,7 @@ const (
 	maxTitles   = 256 << 10 // of all chapters
 	maxAddress  = 2 << 10
 	maxText     = 16 << 10
+	maxUser     = 1 << 10 // longer names are nobody's
 )
 
 // Metadata is what the daemon understands of a metadata.json. Every field is optional, and fields that it does not
@@ -166,8 +167,8 @@ func (m *Metadata) cut() (n int) {
 	return n
 }
 
-// readOwner reads user_id, nil if it is absent, and reports whether it is of a type that it may have. A number counts as
-// it is written: 42 is the user "42", and 1e3 is "1e3".
+// readOwner reads user_id, nil if it is absent, and reports whether it is of a type and length that it may have. A
+// number counts as it is written: 42 is the user "42", and 1e3 is "1e3".
 func (m *Metadata) readOwner(raw json.RawMessage) bool {
 	if len(raw) == 0 || string(raw) == "null" {
 		m.Unowned = true
@@ -179,7 +180,12 @@ func (m *Metadata) readOwner(raw json.RawMessage) bool {
 		if json.Unmarshal(raw, &user) != nil {
 			return false
 		}
+		if len(user) > maxUser {
+			return false
+		}
 		m.Owner = OwnedBy(user)
+	case len(raw) > maxUser:
+		return false
 	case c == '-', '0' <= c && c <= '9':
 		m.Owner = OwnedBy(string(raw))
 	default:

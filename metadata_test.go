@@ -68,7 +68,7 @@ func TestParseMetadataCutsTexts(t *testing.T) {
 		codestory.Metadata
 		UserID string `json:"user_id"`
 	}{codestory.Metadata{Title: long, Description: long, Source: &codestory.Source{Repository: long},
-		Chapters: []codestory.MetadataChapter{{Number: 1, Title: "x" + long}}}, long})
+		Chapters: []codestory.MetadataChapter{{Number: 1, Title: "x" + long}}}, long[:1024]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,24 @@ func TestParseMetadataCutsTexts(t *testing.T) {
 			t.Errorf("%d bytes, valid: %t", len(s), utf8.ValidString(s))
 		}
 	}
-	if !m.Owner.Is(long) {
+	if !m.Owner.Is(long[:1024]) {
 		t.Error("the owner's name is cut")
+	}
+}
+
+// A user_id that is too long is nobody's: it would be kept and compared with each event and request.
+func TestParseMetadataLongOwner(t *testing.T) {
+	t.Parallel()
+	for _, long := range []string{`"` + strings.Repeat("u", 1025) + `"`, strings.Repeat("9", 1025)} {
+		m, faults, err := codestory.ParseMetadata([]byte(`{"title": "Long", "user_id": ` + long + `}`))
+		if err != nil || !strings.Contains(faults, "user_id") || m.Title != "Long" {
+			t.Errorf("got %q, %q, %v", m.Title, faults, err)
+		}
+		if after := m.OwnerAfter(codestory.Owner{}); after.Known() {
+			t.Errorf("the story is owned by a name of %d bytes", len(long))
+		}
+		if after := m.OwnerAfter(codestory.OwnedBy("alice")); !after.Is("alice") {
+			t.Error("the story lost its owner")
+		}
 	}
 }

@@ -27,6 +27,9 @@ func shown(s setting, v value) string {
 	items := make([]string, len(v.items))
 	for i, item := range v.items {
 		items[i] = withoutSecrets(item, s.url)
+		if s.flag == "remote" && !strings.HasPrefix(item, "rclone:") && strings.ContainsAny(item, ",=@") {
+			items[i] = hidden // one of rclone's, written without its prefix
+		}
 	}
 	return strings.Join(items, ", ")
 }

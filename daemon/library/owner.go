@@ -157,7 +157,7 @@ func (l *Library) whyUnowned(id codestory.StoryID) string {
 	case err != nil:
 		return fmt.Sprintf("%s cannot be looked at: %v", path, err)
 	case here:
-		return fmt.Sprintf(`%s cannot be read or parsed, has more than 1 MiB, or has a "user_id" that is no string`, path)
+		return fmt.Sprintf(`%s cannot be read or parsed, has more than 1 MiB, or has a "user_id" that is no string of at most 1 KiB`, path)
 	default:
 		return fmt.Sprintf("%s is not on this machine as a regular file, and the store does not have it or does not answer", path)
 	}

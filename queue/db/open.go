@@ -201,6 +201,9 @@ var errReplaced = errors.New("the file was replaced while it was opened")
 // openBolt opens the file and locks it. If it fails the lock is released, also when bbolt panicked over a damaged page
 // and left the file open.
 func openBolt(path string, opts Options) (db *bolt.DB, file *os.File, err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() { // a pipe would wait for its writer
+		return nil, nil, fmt.Errorf("it is no regular file (%s): remove it", info.Mode())
+	}
 	_, err = guarded(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:      opts.Timeout,
@@ -334,6 +337,9 @@ func (d *DB) takeBackup() error {
 	info, err := os.Stat(backup)
 	if err != nil {
 		return err
+	}
+	if !info.Mode().IsRegular() { // a pipe would wait for its writer
+		return fs.ErrNotExist
 	}
 	if d.opts.Check != nil {
 		if err := d.opts.Check(context.Background(), backup); errors.Is(err, ErrDamaged) {

@@ -20,6 +20,8 @@ func Redacted(name string) string {
 	switch {
 	case (err != nil || parsed.Name == "") && strings.ContainsAny(name, ",=@"):
 		return hiddenText // rclone does not know where its options end
+	case strings.Contains(name, "://") && len(parsed.Config) == 0 && strings.ContainsAny(name, "@?#"):
+		return hiddenText // a URL, which is no remote
 	case len(parsed.Config) == 0:
 		return name
 	case strings.ContainsAny(parsed.Path, `:,='"`):

@@ -117,7 +117,11 @@ func New(opts Options) (*Store, error) {
 		return nil, errors.New("no bucket: set S3_BUCKET")
 	}
 	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
-		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", opts.Bucket, err)
+		shown := opts.Bucket
+		if strings.Contains(shown, "@") { // a URL with a password
+			shown = "(hidden)"
+		}
+		return nil, fmt.Errorf("S3_BUCKET %q cannot be the name of a bucket: %w", shown, err)
 	}
 	endpoint, err := parseEndpoint("S3_ENDPOINT_URL", opts.Endpoint)
 	if err != nil {
