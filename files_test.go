@@ -18,12 +18,12 @@ import (
 // request. All else reaches the output directory through an os.Root, out of which no path leads. A name that ends in "/"
 // stands for all files of that directory.
 var byName = []string{
-	"daemon/access/",       // the data directory's own files
-	"internal/atomicfile/", // files that the caller names
-	"daemon/jwt/",          // a setting
-	"daemon/spool.go",      // the data directory's own files, which have no names of others
-	"daemon/status.go",     // the data directory's own files
-	"daemon/watch/root.go", // the output directory itself, to make its os.Root, and what an event is about
+	"daemon/access/",          // the data directory's own files
+	"internal/atomicfile/",    // files that the caller names
+	"daemon/jwt/",             // a setting
+	"daemon/library/spool.go", // the data directory's own files, which have no names of others
+	"daemon/problems.go",      // the data directory's own files
+	"daemon/watch/root.go",    // the output directory itself, to make its os.Root, and what an event is about
 }
 
 // TestFilesAreReachedThroughARoot holds api and daemon to byName.

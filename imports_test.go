@@ -29,7 +29,7 @@ var arrows = map[string]allowed{
 		tests: []string{"api/client"},
 	},
 	"queue": {
-		code:  []string{".", "queue/db"},
+		code:  []string{".", "internal/wait", "queue/db"},
 		tests: []string{"internal/problem", "queue/queuetest"},
 	},
 	"queue/db":        {code: []string{".", "internal/atomicfile", "internal/disk", "internal/problem"}},
@@ -58,20 +58,30 @@ var arrows = map[string]allowed{
 	"api/client":    {code: []string{".", "api"}},
 	"api/feed":      {},
 	"daemon": {
-		code: []string{".", "daemon/audio", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem", "queue",
+		code: []string{".", "daemon/audio", "daemon/library", "daemon/upload", "daemon/watch", "internal/problem", "internal/wait", "queue",
 			"remote"},
 		tests: []string{"queue/queuetest", "remote/remotetest"},
+	},
+	"daemon/library": {
+		code: []string{".", "daemon/upload", "daemon/watch", "internal/atomicfile", "internal/disk", "internal/problem", "internal/wait",
+			"queue", "remote"},
+		tests: []string{"remote/remotetest"},
+	},
+	"daemon/upload": {
+		code:  []string{".", "daemon/watch", "internal/wait", "queue", "remote"},
+		tests: []string{"remote/remotetest"},
 	},
 	"daemon/access":       {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"internal/atomicfile": {code: []string{".", "internal/problem"}},
 	"internal/disk":       {},
 	"internal/problem":    {code: []string{"."}},
+	"internal/wait":       {},
 	"daemon/jwt":          {code: []string{".", "internal/atomicfile", "internal/problem"}},
 	"daemon/audio":        {code: []string{"."}},
-	"daemon/watch":        {code: []string{".", "internal/problem"}, tests: []string{"remote"}},
+	"daemon/watch":        {code: []string{".", "internal/problem", "internal/wait"}, tests: []string{"remote"}},
 	"cmd/codestoryd": {
 		code: []string{".", "api", "api/client", "daemon", "daemon/access", "internal/atomicfile", "daemon/jwt",
-			"daemon/watch", "internal/problem", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
+			"daemon/watch", "internal/problem", "internal/wait", "queue", "remote", "remote/folder", "remote/rclone", "remote/s3"},
 		tests: []string{"remote/remotetest"},
 	},
 }
@@ -103,9 +113,10 @@ var libraries = map[string]allowed{
 	"golang.org/x/net/http/httpproxy":         {code: []string{"remote/s3"}},
 	"golang.org/x/net/webdav":                 {tests: []string{"remote/rclone"}}, // a server for its backends
 	"golang.org/x/oauth2":                     {code: []string{"remote/rclone"}},  // errors of its backends
-	"golang.org/x/sync/errgroup":              {code: []string{"daemon/watch", "queue/queuetest", "remote/s3"}, tests: []string{"queue"}},
+	"golang.org/x/sync/errgroup":              {code: []string{"daemon", "daemon/watch", "queue/queuetest", "remote/s3"}, tests: []string{"queue"}},
+	"golang.org/x/sync/semaphore":             {code: []string{"daemon/upload"}},
 	"golang.org/x/sys/...":                    {code: []string{"daemon/watch", "remote/folder", "remote/rclone", "remote/remotetest", "remote/s3"}},
-	"golang.org/x/text/unicode/norm":          {code: []string{"daemon", "remote/folder"}}, // names that look the same
+	"golang.org/x/text/unicode/norm":          {code: []string{"daemon/library", "remote/folder"}}, // names that look the same
 	"golang.org/x/time/rate":                  {code: []string{"api", "remote"}},
 	"google.golang.org/api/googleapi":         {code: []string{"remote/rclone"}}, // errors of its backends
 	"go.yaml.in/yaml/v4":                      {tests: []string{"."}},

@@ -1,16 +1,16 @@
-// Package daemon is the running program: it takes finished files from the watcher, makes them durable in the queue,
-// uploads them, and answers for the API what is where. It knows stores by remote.Store alone, and must not know HTTP
-// routes, flags or which library does what.
+// Package daemon is one session of the running program: it wires the watcher, the library and the uploads to one database
+// and one store, runs them, and describes what they do: status, problems, events. It knows stores by remote.Store alone, and
+// must not know HTTP routes, flags or which library does what.
 //
 // The life of a file:
 //
 //	the generator closes it
-//	  │  watch: nobody has it open for writing any more; where that cannot be told, it has been quiet for a moment
+//	  │  watch: nobody has it open for writing any more; if that cannot be told, it has been quiet for a moment
 //	  ▼
-//	Settled ──▶ queue.Enqueue        killed before: the next scan finds it again
+//	library.Finished, queue.Enqueue  killed before: the next scan finds it again
 //	  │                              killed after: it waits in the database
 //	  ▼
-//	gate.pass, queue.Next            the store answers, and it is this file's turn
+//	upload: the breaker, queue.Next  the store answers, and it is this file's turn
 //	  │
 //	  ▼
 //	open, compare versions           changed: back to the watcher; gone: forgotten
@@ -19,27 +19,25 @@
 //	remote.Store.Put                 killed: nothing or the whole object is in the store; the file still waits,
 //	  │                              and putting it again is harmless
 //	  ▼
-//	queue.Claim.Done                 proved and indexed; links are the store's from now on
+//	queue.Claim.Finish               proved and indexed; links are the store's from now on
 //
 // Of what goes wrong, the error's class decides: the file is tried again later, waits for a person, or is given back
-// because the store is at fault, in which case the gate shuts.
+// because the store fails, in which case the breaker stops uploads.
 package daemon
 
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/library"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
-
-// drainTime is how long uploads under way may go on after the first signal.
-const drainTime = 8 * time.Second
 
 // Options are what New can do without.
 type Options struct {
@@ -54,53 +52,38 @@ type Options struct {
 }
 
 // Daemon joins the output directory, the queue and the store. It owns none of them: the caller closes them, after
-// Watch, Upload and Listen have returned.
+// Watch, Upload and ScanAudio have returned.
 type Daemon struct {
+	*library.Library
+
 	tree    *watch.Tree
 	rules   watch.Rules
 	watcher *watch.Watcher
 	queue   *queue.Queue
 	remote  remote.Store
-	gate    *gate
-	running running
-	uploads uploads
-	present present
+	uploads *upload.Pipeline
 	events  events
 
-	counters counters
-	absent   absences
-	asked    questions
-	sounds   *soundHints
-	twins    twins
-	spool    string
+	sounds *audioHints
 
-	reading   sync.Mutex                              // held from the reading of a metadata.json until what it says is in the index
-	settled   map[codestory.StoryID]codestory.Version // of excluded metadata.json that was handed on; guarded by reading
-	swept     questions                               // for the metadata.json of stories without an owner
-	receiving sync.Map                                // of codestory.Path: for which a form brings a file
-
-	empty emptyDir
-
-	concurrency int // 0 where nobody has set it
-	log         *slog.Logger
-	version     string
-	address     string
-	problems    *problem.Set
-	made        time.Time
-	started     time.Time // of the program
+	log      *slog.Logger
+	version  string
+	address  string
+	problems *problem.Set
+	made     time.Time
+	started  time.Time // of the program
 }
 
-// New wires a daemon that does nothing yet: the caller runs Watch, Upload and Listen.
+// New wires a daemon that does nothing yet: the caller runs Watch, Upload and ScanAudio.
 func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Daemon {
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	d := &Daemon{
-		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newSoundHints(),
-		concurrency: opts.Concurrency,
-		log:         log.With("component", "upload"),
-		version:     opts.Version, address: opts.Address, problems: opts.Problems, spool: opts.Spool,
+		tree: tree, rules: opts.Watch.Rules, queue: q, remote: store, sounds: newAudioHints(),
+		log:     log.With("component", "daemon"),
+		version: opts.Version, address: opts.Address, problems: opts.Problems,
 		made:    time.Now().Round(0),
 		started: opts.Started,
 	}
@@ -110,14 +93,24 @@ func New(tree *watch.Tree, q *queue.Queue, store remote.Store, opts Options) *Da
 	if d.problems == nil {
 		d.problems = problem.NewSet(log)
 	}
-	d.swept.keep = sweepOwnerEvery
-	removeSpooled(d.spool)
 	opts.Watch.Logger, opts.Watch.Problems = log.With("component", "watch"), d.problems
-	d.watcher = watch.New(tree, intake{d}, opts.Watch)
-	d.gate = newGate(store, log.With("component", "remote"), d.anythingWaits)
-	d.gate.told = func(v verdict) { d.events.add(happened{remote: &v}) }
-	q.Observe(d.fileChanged)
+	d.watcher = watch.New(tree, sink{d}, opts.Watch)
+	d.uploads = upload.New(tree, q, store, upload.Options{
+		Concurrency: opts.Concurrency, Rules: d.rules, Recheck: d.watcher.Recheck, Observer: &d.events, Logger: log,
+	})
+	d.Library = library.New(tree, d.watcher, q, store, d.uploads, library.Options{
+		Rules: d.rules, Problems: d.problems, Logger: log, Spool: opts.Spool,
+		Enqueued: d.sounds.add, StoryChanged: d.events.touch,
+	})
+	q.Observe(d.events.FileChanged)
 	return d
+}
+
+// sink hands what the watcher finds to the library, which needs the watcher to be made.
+type sink struct{ d *Daemon }
+
+func (s sink) Finished(ctx context.Context, files []watch.Change, ready func(watch.Change) bool) error {
+	return s.d.Library.Finished(ctx, files, ready)
 }
 
 // Started is when the daemon was made, and its events begin.
@@ -126,8 +119,24 @@ func (d *Daemon) Started() time.Time { return d.made }
 // Watch watches the output directory until ctx ends.
 func (d *Daemon) Watch(ctx context.Context) error { return d.watcher.Run(ctx) }
 
-// anythingWaits reports whether there is anything to upload.
-func (d *Daemon) anythingWaits() bool {
-	s, err := d.queue.Stats()
-	return err == nil && s.Queued+s.Uploading+s.Retrying > 0
+// Upload uploads what waits until soft ends, and maintains what is in the store. It ends as upload.Pipeline.Run does.
+func (d *Daemon) Upload(soft, hard context.Context) error {
+	until := func(run func(context.Context)) Service {
+		return func(soft, _ context.Context) error {
+			run(soft)
+			return nil
+		}
+	}
+	return Serve(soft, hard,
+		d.uploads.Run,
+		until(d.Maintain),
+		until(func(ctx context.Context) { d.watchClock(ctx, time.Now) }),
+	)
+}
+
+// Counters is what the daemon has done since it started.
+func (d *Daemon) Counters() codestory.Counters {
+	c := d.uploads.Counters()
+	c.ScanTook = d.watcher.ScanTook()
+	return c
 }

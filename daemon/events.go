@@ -7,6 +7,8 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/audio"
+	"github.com/codestory/codestoryd/daemon/upload"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -28,7 +30,7 @@ type events struct {
 	ring    []happened // event n is at n % maxEvents
 	last    uint64     // number of the newest; the first is 1
 	forgot  uint64     // number of the newest that is not remembered
-	changed chan struct{}
+	changed wait.Broadcast
 
 	stirred   []codestory.StoryID // whose files changed, which is no event of theirs yet
 	stirredAt time.Time           // when the first of them did
@@ -39,7 +41,7 @@ type happened struct {
 	file   *queue.File
 	upload *codestory.Upload
 	story  codestory.StoryID
-	remote *verdict
+	remote *upload.StoreState
 }
 
 func (e *events) add(h happened) {
@@ -49,7 +51,7 @@ func (e *events) add(h happened) {
 	if h.file != nil {
 		e.stir(codestory.Path(h.file.Path).Story())
 	}
-	e.announce()
+	e.changed.Announce()
 }
 
 // write gives the event its number. The caller holds mu.
@@ -82,7 +84,7 @@ func (e *events) touch(id codestory.StoryID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stir(id)
-	e.announce()
+	e.changed.Announce()
 }
 
 // tellStories writes down the events of stories that were kept back. The caller holds mu.
@@ -91,7 +93,7 @@ func (e *events) tellStories() {
 		e.write(happened{story: id})
 	}
 	e.stirred = nil
-	e.announce()
+	e.changed.Announce()
 }
 
 // lose says that more happened than can be written down.
@@ -100,15 +102,7 @@ func (e *events) lose() {
 	defer e.mu.Unlock()
 	e.last++
 	e.forgot = e.last
-	e.announce()
-}
-
-// announce wakes those who wait. The caller holds mu.
-func (e *events) announce() {
-	if e.changed != nil {
-		close(e.changed)
-		e.changed = nil
-	}
+	e.changed.Announce()
 }
 
 // since is what happened after the event of that number, which the first of the list follows. What was kept back of
@@ -119,10 +113,7 @@ func (e *events) since(after uint64) (list []happened, first uint64, b codestory
 	if len(e.stirred) > 0 && time.Since(e.stirredAt) >= storyDelay {
 		e.tellStories()
 	}
-	if e.changed == nil {
-		e.changed = make(chan struct{})
-	}
-	b = codestory.EventBatch{Last: e.last, Missed: after < e.forgot || after > e.last, Changed: e.changed}
+	b = codestory.EventBatch{Last: e.last, Missed: after < e.forgot || after > e.last, Changed: e.changed.Changed()}
 	first = max(min(after, e.last), e.forgot) + 1
 	for n := first; n <= e.last; n++ {
 		list = append(list, e.ring[n%maxEvents])
@@ -130,32 +121,20 @@ func (e *events) since(after uint64) (list []happened, first uint64, b codestory
 	return list, first, b
 }
 
-// fileChanged is told of each change by the queue.
-func (d *Daemon) fileChanged(f queue.File) {
+// FileChanged is called with each change by the queue, which calls it with the zero File if there were too many.
+func (e *events) FileChanged(f queue.File) {
 	if f.Path == "" {
-		d.events.lose()
+		e.lose()
 		return
 	}
-	d.events.add(happened{file: &f})
+	e.add(happened{file: &f})
 }
 
-// beginUpload counts an upload as in flight until done is called.
-func (d *Daemon) beginUpload(claim *queue.Claim) (progress func(n int64), done func()) {
-	began, sent, end := d.uploads.begin(claim)
-	d.events.add(happened{file: &queue.File{
-		Path: string(claim.Path), State: codestory.Uploading, Version: claim.Version, Attempt: claim.Attempt - 1,
-		Stored: claim.Stored,
-	}})
-	d.events.add(happened{upload: &began})
-	count := func(n int64) {
-		d.counters.sent.Add(n)
-		sent(n)
-	}
-	return count, func() {
-		ended := end()
-		d.events.add(happened{upload: &ended})
-	}
-}
+// UploadChanged is called when an upload begins and ends.
+func (e *events) UploadChanged(u codestory.Upload) { e.add(happened{upload: &u}) }
+
+// StoreChanged is called with each change of the store's state.
+func (e *events) StoreChanged(s upload.StoreState) { e.add(happened{remote: &s}) }
 
 // Events is what happened after the event of that number; with one that has not happened yet, nothing so far.
 func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
@@ -163,7 +142,7 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 	if len(list) == 0 {
 		return batch, nil
 	}
-	now, err := d.circumstances()
+	now, err := d.StatusContext()
 	if err != nil {
 		return codestory.EventBatch{}, err
 	}
@@ -174,7 +153,7 @@ func (d *Daemon) Events(after uint64) (codestory.EventBatch, error) {
 	for i, h := range list {
 		event := codestory.Event{ID: first + uint64(i), Upload: h.upload, Story: h.story}
 		if h.file != nil {
-			event.File = new(now.describe(*h.file))
+			event.File = new(now.Describe(*h.file))
 			event.File.Audio = sounds[h.file]
 		}
 		if h.remote != nil {

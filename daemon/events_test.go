@@ -3,12 +3,14 @@ package daemon
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -156,22 +158,6 @@ func TestEventsOfAnUpload(t *testing.T) {
 	})
 }
 
-// What a store says that it has sent is counted once, for the upload and for all.
-func TestProgressOfAnUpload(t *testing.T) {
-	t.Parallel()
-	d := newWorld(t, &scripted{}, Options{})
-	progress, done := d.beginUpload(&queue.Claim{Path: codestory.ChapterPath(kilo, 1), Version: codestory.Version{Size: 10}})
-	progress(4)
-	progress(3)
-	if got := d.uploads.list(); len(got) != 1 || got[0].SentBytes != 7 || d.counters.sent.Load() != 7 {
-		t.Errorf("in flight: %+v; in all: %d", got, d.counters.sent.Load())
-	}
-	done()
-	if got := d.uploads.list(); len(got) != 0 {
-		t.Errorf("after its end: %+v", got)
-	}
-}
-
 // What a file of sound says of itself is told once it was read, of the file and of its story.
 func TestEventsOfSounds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -207,6 +193,26 @@ func TestEventsOfSounds(t *testing.T) {
 			if e.File != nil && e.File.Audio != nil {
 				t.Errorf("with another version here: %+v", e.File)
 			}
+		}
+	})
+}
+
+// A story gets an event of its own when its owner changes, though none of its files does.
+func TestOwnerChangeIsAnEvent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		exclude := func(path string, _ bool) (string, bool) { return "*.json", strings.HasSuffix(path, ".json") }
+		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{Exclude: exclude}}})
+		w.write(codestory.ChapterPath(kilo, 1), "one")
+		time.Sleep(time.Second)
+		before, err := w.Events(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(codestory.MetadataPath(kilo), `{"user_id": "ada"}`)
+		time.Sleep(time.Second)
+		batch, err := w.Events(before.Last)
+		if err != nil || len(batch.Events) != 1 || batch.Events[0].Story != kilo {
+			t.Errorf("events: %+v, %v", batch.Events, err)
 		}
 	})
 }

@@ -3,13 +3,13 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -148,57 +148,6 @@ func TestDamagedDatabaseIsReplacedByItsBackup(t *testing.T) {
 	})
 }
 
-// What is in the store and not on this machine any more is found by listing the store, once.
-func TestLostIndexOfWhatIsOnlyStored(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		store.Set(codestory.MetadataPath(router).Key(), `{"user_id": "ada", "title": "Router"}`)
-		store.Set(codestory.ChapterPath(router, 1).Key(), "one")
-		store.Set(codestory.KeyPrefix+"not a story's", "another's")
-		w.lose()
-		w.upload(time.Hour)
-		page, err := w.Stories(t.Context(), nil, 10, "")
-		if err != nil || len(page.Stories) != 1 || page.Stories[0].Title != "Router" || len(page.Stories[0].Chapters) != 1 {
-			t.Errorf("stories: %+v, %v", page, err)
-		}
-		w.upload(time.Hour)
-		if n := store.count("list"); n != 1 {
-			t.Errorf("the store was listed %d times", n)
-		}
-	})
-}
-
-// An object that the store tells nothing of holds up no other, and does not make it listed again and again.
-func TestLostIndexAndADeniedObject(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		denied, other := codestory.ChapterPath(router, 1), codestory.ChapterPath(router, 2)
-		store.Set(denied.Key(), "one")
-		store.Set(other.Key(), "two")
-		store.stat = func(key string) error {
-			if key == denied.Key() {
-				return errors.New("403")
-			}
-			return nil
-		}
-		w.lose()
-		w.upload(6 * time.Hour)
-		if f, err := w.queue.File(other); err != nil || f.State != codestory.Synced {
-			t.Errorf("the other is %+v, %v", f, err)
-		}
-		if n := store.count("list"); n < 2 || n > 20 {
-			t.Errorf("the store was listed %d times", n)
-		}
-		store.stat = nil
-		w.upload(2 * time.Hour)
-		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Synced {
-			t.Errorf("the denied one is %+v, %v", f, err)
-		}
-	})
-}
-
 // Where the store has other bytes than the file, or nobody can tell, the file is uploaded.
 func TestLostIndexAndAnotherObject(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -228,151 +177,6 @@ func TestLostIndexAndAnotherObject(t *testing.T) {
 	})
 }
 
-// A key that the store denies for its own sake holds up no other.
-func TestDeniedKeyIsNoHostage(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		denied := codestory.ChapterPath(kilo, 1)
-		store := &scripted{put: func(_ context.Context, key string) error {
-			if key == denied.Key() {
-				return errDenied
-			}
-			return nil
-		}}
-		w := newWorld(t, store, Options{})
-		paths := chapters(w, 30)
-		w.upload(10 * time.Minute)
-		for _, path := range paths[1:] {
-			if got := w.state(path); got != codestory.Synced {
-				t.Errorf("%s is %s", path, got)
-			}
-		}
-		if f, err := w.queue.File(denied); err != nil || f.State != codestory.Queued || f.Attempt != 0 {
-			t.Errorf("the denied file: %+v, %v", f, err)
-		}
-	})
-}
-
-// One file that the store cannot take leaves readers what it has.
-func TestFailingUploadLeavesTheStoreReadable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it takes seconds")
-	}
-	inBubble(t, func(t *testing.T) {
-		bad, good := codestory.ChapterPath(kilo, 1), codestory.ChapterPath(kilo, 2)
-		for _, fault := range []error{errors.New("500"), errDenied} {
-			store := &scripted{put: func(_ context.Context, key string) error {
-				if key == bad.Key() {
-					return fault
-				}
-				return nil
-			}}
-			w := newWorld(t, store, Options{})
-			w.write(good, "good")
-			w.upload(time.Second)
-			if err := os.Remove(filepath.Join(w.tree.Dir(), string(good))); err != nil {
-				t.Fatal(err)
-			}
-			w.write(bad, "bad")
-			for range 100 {
-				w.upload(10 * time.Minute)
-				if loc, err := w.Locate(t.Context(), good); err != nil || !loc.Stored {
-					t.Fatalf("after %v for another file: %+v, %v", fault, loc, err)
-				}
-			}
-		}
-	})
-}
-
-// A store that went away a moment ago gets no links while the file is here.
-func TestLinkOfAStoreThatWentAway(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		store := &scripted{}
-		w := newWorld(t, store, Options{})
-		path := codestory.ChapterPath(kilo, 1)
-		w.write(path, "one")
-		w.upload(time.Second)
-		store.check = func() error { return errDown }
-		time.Sleep(2 * fresh)
-		for range 10 {
-			if loc, err := w.Locate(t.Context(), path); err != nil || loc.Stored || !loc.Local {
-				t.Errorf("location %+v, %v", loc, err)
-			}
-		}
-		if n := store.count("check"); n != 2 {
-			t.Errorf("the store was asked %d times", n)
-		}
-	})
-}
-
-// A file that is deleted while it is uploaded, or renamed because its name was refused, is forgotten in time.
-func TestFilesThatAreGoneAreSwept(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		deleted := codestory.ChapterPath(kilo, 1)
-		refused := codestory.Path(string(kilo) + "/bad.mp3")
-		name := filepath.Join(w.tree.Dir(), string(deleted))
-		w.store.put = func(context.Context, string) error { return os.Remove(name) }
-		w.write(deleted, "one")
-		w.upload(time.Second)
-		version, err := w.tree.Stat(deleted)
-		if !errors.Is(err, codestory.ErrNotFound) {
-			t.Fatalf("%+v, %v", version, err)
-		}
-		fault := &codestory.PathError{Name: string(refused), Fault: codestory.PathUnstorable, Reason: "rename it"}
-		change := watch.Change{Name: string(refused), Version: codestory.Version{Size: 1}, Fault: fault}
-		if err := (intake{w.Daemon}).Finished(t.Context(), []watch.Change{change}, finished); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(2 * sweepEvery)
-		for _, path := range []codestory.Path{deleted, refused} {
-			if f, err := w.queue.File(path); !errors.Is(err, codestory.ErrNotFound) {
-				t.Errorf("%s is still known: %+v, %v", path, f, err)
-			}
-		}
-	})
-}
-
-// However many files rest in the queue and are there, one that is gone is forgotten in time.
-func TestFilesThatAreGoneAreSweptAmongMany(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
-		first, gone := codestory.ChapterPath(kilo, 1), codestory.Path(string(kilo)+"/z.mp3")
-		w.write(first, "one")
-		changes := []queue.Change{{Path: string(gone), Fault: "rename it"}}
-		for n := range sweepBatch + 1 {
-			path := codestory.Path(fmt.Sprintf("%s/%d.mp3", kilo, n))
-			if err := os.Link(filepath.Join(w.tree.Dir(), string(first)), filepath.Join(w.tree.Dir(), string(path))); err != nil {
-				t.Fatal(err)
-			}
-			changes = append(changes, queue.Change{Path: string(path), Fault: "rename it"})
-		}
-		if err := w.queue.Enqueue(changes); err != nil {
-			t.Fatal(err)
-		}
-		w.upload(3 * sweepEvery)
-		if f, err := w.queue.File(gone); !errors.Is(err, codestory.ErrNotFound) {
-			t.Errorf("it is still known: %+v, %v", f, err)
-		}
-		if stats, err := w.queue.Stats(); err != nil || stats.Blocked != sweepBatch+1 {
-			t.Errorf("%d files are blocked, %v", stats.Blocked, err)
-		}
-	})
-}
-
-// What is excluded after it was queued is not uploaded.
-func TestExcludedMeanwhile(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{Watch: watch.Options{Rules: watch.Rules{
-			Exclude: func(path string, _ bool) (string, bool) { return "*.wav", strings.HasSuffix(path, ".wav") },
-		}}})
-		w.write(codestory.Path(string(kilo)+"/raw.wav"), "raw")
-		w.upload(time.Minute)
-		if got := w.store.puts(); len(got) != 0 {
-			t.Errorf("uploaded %q", got)
-		}
-	})
-}
-
 // An object that another address of the store had is found again under the new one.
 func TestObjectIsFoundUnderANewDestination(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -393,6 +197,139 @@ func TestObjectIsFoundUnderANewDestination(t *testing.T) {
 		}
 		if loc, err := w.Locate(t.Context(), path); err != nil || !loc.Stored {
 			t.Errorf("location %+v, %v", loc, err)
+		}
+	})
+}
+
+// An empty directory, as it is found where a file system is not mounted, does not mean that what waits is deleted.
+func TestEmptyDirectoryForgetsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		paths := chapters(w, 3)
+		blocked := codestory.StoryAudioPath(kilo)
+		w.write(blocked, "x")
+		if err := w.queue.Drop(string(blocked), "dropped by request"); err != nil {
+			t.Fatal(err)
+		}
+		away := filepath.Join(t.TempDir(), "away")
+		story := filepath.Join(w.tree.Dir(), string(kilo))
+		if err := os.Rename(story, away); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(time.Hour)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Queued {
+				t.Errorf("%s is %s while the directory is empty", path, got)
+			}
+		}
+		s, err := w.Status(t.Context())
+		if err != nil || !slices.ContainsFunc(s.Problems, func(p codestory.Problem) bool { return p.Code == "dir_empty" }) {
+			t.Errorf("problems: %+v, %v", s.Problems, err)
+		}
+		if err := os.Rename(away, story); err != nil {
+			t.Fatal(err)
+		}
+		w.upload(5 * time.Minute)
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s after the files are back", path, got)
+			}
+		}
+		if left, err := w.queue.Ignored(10); err != nil || len(left) != 1 {
+			t.Errorf("ignored: %v, %v, want what was dropped", left, err)
+		}
+		if problems := w.problemsBut("owner_unknown"); len(problems) > 0 {
+			t.Errorf("problems: %+v", problems)
+		}
+	})
+}
+
+// A person who has mended the store does not wait for its next question.
+func TestRetryAsksTheStore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		full := true
+		store := &scripted{put: func(context.Context, string) error {
+			if full {
+				return codestory.Pause(codestory.RemoteFull, "no room", errors.New("507"))
+			}
+			return nil
+		}}
+		w := newWorld(t, store, Options{})
+		paths := chapters(w, 20)
+		soft, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Upload(soft, t.Context()) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		full = false
+		if _, err := w.Retry(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, path := range paths {
+			if got := w.state(path); got != codestory.Synced {
+				t.Errorf("%s is %s", path, got)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is left out of a metadata.json is a problem that names it, until the file is another.
+func TestOddMetadataIsAProblem(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		path := codestory.MetadataPath(kilo)
+		settle := func(text string) {
+			w.write(path, text)
+			version, err := w.tree.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Finished(t.Context(), []watch.Change{{Name: string(path), Path: path, Version: version}}, finished); err != nil {
+				t.Fatal(err)
+			}
+		}
+		problems := func() string {
+			s, err := w.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range s.Problems {
+				if p.Code == "metadata" {
+					return strings.Join(p.Details, "\n")
+				}
+			}
+			return ""
+		}
+		settle(`{"chapters": [` + strings.Repeat(`{},`, codestory.MaxChapters) + `{}]}`)
+		if p := problems(); !strings.Contains(p, string(path)) || !strings.Contains(p, "the other 1 left out") {
+			t.Errorf("problem: %q", p)
+		}
+		settle(`{"chapters": [{}]}`)
+		if p := problems(); p != "" {
+			t.Errorf("problem of a good one: %q", p)
+		}
+	})
+}
+
+// TestSpoolsOfAnEarlierProcess are removed, and nothing else is.
+func TestSpoolsOfAnEarlierProcess(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for _, name := range []string{"codestoryd-post-123.tmp", "codestoryd.db"} {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		newWorld(t, &scripted{}, Options{Spool: dir})
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) != 1 || left[0].Name() != "codestoryd.db" {
+			t.Errorf("there is left %v, %v", left, err)
 		}
 	})
 }

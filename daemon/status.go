@@ -2,47 +2,40 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/daemon/upload"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
 
 // Status describes the daemon as it is now.
 func (d *Daemon) Status(context.Context) (codestory.Status, error) {
-	stats, indexed, err := d.indexStatus()
+	stats, err := d.queue.Stats()
 	if err != nil {
 		return codestory.Status{}, err
 	}
 	s := OfflineStatus(stats, d.remote.Info(), d.tree.Dir(), d.version)
 	pid, w := os.Getpid(), d.watcher.Status()
 	s.Running, s.PID, s.StartedAt, s.Address = true, &pid, &d.started, &d.address
-	s.Remote = d.remoteStatus(d.gate.verdict())
-	s.Uploads = d.uploads.list()
+	s.Remote = d.remoteStatus(d.uploads.Store())
+	s.Uploads = d.uploads.Uploads()
 	s.Watch = &w
-	s.Problems = slices.Concat(s.Problems, DatabaseProblems(d.queue), d.problems.List(), d.emptyProblems(stats.Queued+stats.Retrying), d.twins.problems(d.tree), indexed)
+	if err := d.reportProblems(stats.Queued + stats.Retrying); err != nil {
+		return codestory.Status{}, err
+	}
+	s.Problems = append(s.Problems, d.problems.List()...)
 	return s, nil
 }
 
-// indexStatus is what the database says, and the problems that it knows of.
-func (d *Daemon) indexStatus() (queue.Stats, []codestory.Problem, error) {
-	stats, err := d.queue.Stats()
-	removals, removalErr := d.removalProblems()
-	files, filesErr := FileProblems(d.queue)
-	return stats, slices.Concat(removals, files), errors.Join(err, removalErr, filesErr)
-}
-
-// remoteStatus describes the store as that verdict finds it.
-func (d *Daemon) remoteStatus(v verdict) codestory.RemoteStatus {
+// remoteStatus describes the store as that upload.StoreState finds it.
+func (d *Daemon) remoteStatus(v upload.StoreState) codestory.RemoteStatus {
 	info := d.remote.Info()
 	return codestory.RemoteStatus{
 		Kind: info.Kind, Endpoint: text(info.Endpoint), Bucket: text(info.Bucket),
-		State: v.state, Message: text(v.message), Since: &v.since,
+		State: v.State, Message: text(v.Message), Since: &v.Since,
 	}
 }
 
@@ -66,29 +59,6 @@ func OfflineStatus(stats queue.Stats, info remote.Info, dir, version string) cod
 		s.Queue.OldestSeconds = max(0, int64(time.Since(stats.Oldest).Seconds()))
 	}
 	return s
-}
-
-// DatabaseProblems says what became of a damaged database, for as long as that is still there.
-func DatabaseProblems(q *queue.Queue) []codestory.Problem {
-	asides := q.Asides()
-	if len(asides) == 0 {
-		return nil
-	}
-	aside := asides[len(asides)-1]
-	info, err := os.Stat(aside)
-	if err != nil {
-		return nil
-	}
-	since, reason, instead := info.ModTime(), "", ""
-	if r := q.Recovery(); r != nil && r.Aside == aside {
-		since, reason, instead = r.At, " ("+r.Reason+")", "; an empty one was begun instead"
-		if !r.Backup.IsZero() {
-			instead = "; its backup of " + r.Backup.UTC().Format(time.RFC3339) + " took its place"
-		}
-	}
-	return []codestory.Problem{{Code: "database_set_aside", Since: since, Message: fmt.Sprintf(
-		"the database was damaged%s and is set aside as %s%s: files and objects that it does not know are looked up in the output "+
-			"directory and the store; remove %[2]s when you have no use for it, which ends this message", reason, aside, instead)}}
 }
 
 // Ignored lists what is not uploaded, and why.

@@ -26,6 +26,14 @@ const (
 	router = codestory.StoryID("b81d4f60-27a9-4c05-8e6f-d3a17c5902be")
 )
 
+var (
+	errDown   = codestory.Pause(codestory.RemoteUnavailable, "no connection", errors.New("refused"))
+	errDenied = codestory.Pause(codestory.RemoteDenied, "access denied", errors.New("403"))
+)
+
+// fresh is how long an answer of the store counts as one of now, for the breaker.
+const fresh = 2 * time.Second
+
 // scripted is a store in memory that answers as its script says.
 type scripted struct {
 	remotetest.Memory
@@ -109,7 +117,7 @@ func (w *world) settle(path codestory.Path) {
 		w.t.Fatal(err)
 	}
 	change := watch.Change{Name: string(path), Path: path, Version: version}
-	if err := (intake{w.Daemon}).Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
+	if err := w.Finished(w.t.Context(), []watch.Change{change}, finished); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -70,7 +70,7 @@ func TestSoundsFollowTheVersion(t *testing.T) {
 	saveSounds(t, q, sound(heardChapter, 1, 61.5))
 	wantSound(t, q, heardChapter, 61.5)
 
-	if err := next(t, q).Done(queue.Stored{Size: 10, ETag: "e"}); err != nil {
+	if err := next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: queue.Stored{Size: 10, ETag: "e"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Close(); err != nil {
@@ -82,7 +82,7 @@ func TestSoundsFollowTheVersion(t *testing.T) {
 	enqueue(t, q, change(heardChapter, 2, 10)) // not read yet
 	wantSound(t, q, heardChapter, 0)
 	saveSounds(t, q, sound(heardChapter, 2, 70))
-	if err := next(t, q).Gone(); err != nil { // never stored: what is left is the first version, in the store
+	if err := next(t, q).Finish(queue.Outcome{Kind: queue.Gone}); err != nil { // never stored: what is left is the first version, in the store
 		t.Fatal(err)
 	}
 	wantSound(t, q, heardChapter, 0)
@@ -93,11 +93,11 @@ func TestSoundsOfWhatIsInTheStoreAlone(t *testing.T) {
 	q := open(t)
 	enqueue(t, q, change(heardChapter, 1, 10))
 	saveSounds(t, q, sound(heardChapter, 1, 61.5))
-	if err := next(t, q).Done(queue.Stored{Size: 10, ETag: "e"}); err != nil {
+	if err := next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: queue.Stored{Size: 10, ETag: "e"}}); err != nil {
 		t.Fatal(err)
 	}
 	enqueue(t, q, change(heardChapter, 2, 12))
-	if err := next(t, q).Gone(); err != nil {
+	if err := next(t, q).Finish(queue.Outcome{Kind: queue.Gone}); err != nil {
 		t.Fatal(err)
 	}
 	wantSound(t, q, heardChapter, 61.5)
@@ -143,7 +143,7 @@ func TestSoundIsForgotten(t *testing.T) {
 	q := open(t)
 	enqueue(t, q, change(heardChapter, 1, 10))
 	saveSounds(t, q, sound(heardChapter, 1, 5, codestory.AudioFault{}))
-	if err := next(t, q).Gone(); err != nil {
+	if err := next(t, q).Finish(queue.Outcome{Kind: queue.Gone}); err != nil {
 		t.Fatal(err)
 	}
 	enqueue(t, q, change(heardChapter, 1, 10))

@@ -10,27 +10,45 @@ import (
 	"github.com/codestory/codestoryd/queue/db"
 )
 
-// Claim is one version of one file that the caller has taken on. It is settled once, by Done, Retry, Block, Changed,
-// Gone, Defer or Release; the path is not claimed again before that. Where writing the outcome fails the claim stays
-// open: settle it again, or Release it, which needs no writing.
+// Claim is one version of one file that the caller has taken on. Finish ends it, or Release, which needs no writing; the
+// path is not claimed again before that.
 type Claim struct {
 	Path    codestory.Path
 	Version codestory.Version
 	Attempt int     // from 1
 	Stored  *Stored // what this destination has of an older version; nil for nothing
-	Lost    bool    // the store may have this version, which was known once and lost with a database: ask it
 
-	// Doubtful: a version between that of Stored and this one may have been sent. What the store has may be that one, as
-	// where the daemon was killed before its outcome was written down.
-	Doubtful bool
-
-	// Elsewhere: another destination has this version or an older one. It may be this one by another name.
-	Elsewhere bool
+	// MayExist: the store may have these bytes, and the index cannot tell. Ask the store before they are sent.
+	MayExist bool
 
 	q          *Queue
 	generation uint64
 	noted      string // the ETag of an upload that was not answered, if this claim was the first to note it
 }
+
+// Outcome is how a claim ends.
+type Outcome struct {
+	Kind   OutcomeKind
+	Object Stored    // of Done
+	Due    time.Time // of Retry: a day from now at most
+	Reason string    // of Retry and Block, for people
+
+	// Unanswered is the ETag that an object has of an upload that was sent whole and not answered; "" if there is none.
+	Unanswered string
+}
+
+// OutcomeKind says what becomes of the item.
+type OutcomeKind int
+
+const (
+	Released OutcomeKind = iota // goes back untouched
+	Deferred                    // goes back untouched, and lets others go first for a while
+	Done                        // the store has this version; a newer one that settled meanwhile waits
+	Gone                        // there is no such file any more
+	Changed                     // the file is no longer the version that was claimed: it waits to be enqueued again
+	Retry                       // waits until Due
+	Block                       // waits for a person, or a new version
+)
 
 // Next claims the most urgent file that nobody has claimed, and waits for one where there is none. Its error is ctx's,
 // or the database's. Once ctx has ended it claims nothing, however much waits,
@@ -40,10 +58,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		q.mu.Lock()
-		changed := q.changed
-		q.awaited = true
-		q.mu.Unlock()
+		changed := q.changed.Changed()
 		now := time.Now().Round(0)
 		if _, err := q.promote(now); err != nil {
 			return nil, err
@@ -52,7 +67,7 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 		if c != nil || err != nil {
 			return c, err
 		}
-		if err := wait(ctx, changed, due); err != nil {
+		if err := waitUntil(ctx, changed, due); err != nil {
 			return nil, err
 		}
 	}
@@ -62,8 +77,8 @@ func (q *Queue) Next(ctx context.Context) (*Claim, error) {
 // closed meanwhile, delays an attempt by no more than this.
 const checkAgain = 30 * time.Second
 
-// wait returns when the queue has changed or due has come; due is zero for never.
-func wait(ctx context.Context, changed <-chan struct{}, due time.Time) error {
+// waitUntil returns when the queue has changed or due has come; due is zero for never.
+func waitUntil(ctx context.Context, changed <-chan struct{}, due time.Time) error {
 	var alarm <-chan time.Time
 	if !due.IsZero() {
 		t := time.NewTimer(min(time.Until(due), checkAgain))
@@ -137,13 +152,27 @@ func (q *Queue) mostUrgent(tx *db.Tx, now time.Time) (order int64, path string, 
 func (q *Queue) newClaim(path string, r record) *Claim {
 	c := &Claim{
 		Path: codestory.Path(path), Version: r.version, Attempt: int(r.attempt) + 1, Stored: q.storedHere(r),
-		Elsewhere: r.stored.destination != 0 && r.stored.destination != q.destination,
-		Lost:      q.recovery.mayHave(r.version),
-		Doubtful:  r.stored.destination != 0 && r.generation > r.stored.generation+1,
-		q:         q, generation: r.generation,
+		MayExist: q.mayExist(r),
+		q:        q, generation: r.generation,
 	}
 	q.claimed[path] = c
 	return c
+}
+
+// mayExist reports whether the store may have the record's version without the index being able to tell. The caller holds
+// mu.
+func (q *Queue) mayExist(r record) bool {
+	stored := q.storedHere(r)
+	switch {
+	case q.recovery.mayHave(r.version): // known once, and lost with a database
+		return true
+	case stored == nil: // another destination may be this one by another name
+		return r.stored.destination != 0
+	case stored.Size != r.version.Size:
+		return false
+	default: // a version between the stored one and this one may have been sent, as if killed before it was written down
+		return stored.MD5 == "" || r.generation > r.stored.generation+1
+	}
 }
 
 // promoteAtOnce bounds one transaction of promote.
@@ -225,63 +254,47 @@ func (c *Claim) Current() (current bool, err error) {
 	return current, err
 }
 
-// Done records that the store has this version. Where a newer one was settled meanwhile, that one waits.
-func (c *Claim) Done(object Stored) error {
-	return c.settle(func(ch *change, r record, now time.Time) error {
-		if err := ch.forgetUpload(string(c.Path), c.generation); err != nil {
+// Finish records the outcome. If that fails the claim stays open: call it again, or Release.
+func (c *Claim) Finish(o Outcome) error {
+	if o.Unanswered != "" {
+		if err := c.Unanswered(o.Unanswered); err != nil {
 			return err
 		}
-		if c.noted != "" { // answered after all
-			if err := ch.tx.Bucket(bucketUnanswered).Delete(unansweredKey(string(c.Path), c.noted)); err != nil {
-				return err
-			}
+	}
+	switch o.Kind {
+	case Released:
+		c.Release()
+		return nil
+	case Deferred:
+		c.q.putOff(string(c.Path))
+		c.Release()
+		return nil
+	}
+	now := time.Now().Round(0)
+	err := c.q.commit(func(ch *change) error {
+		r, ok, err := getRecord(ch.tx, string(c.Path))
+		if err != nil || !ok {
+			return err
 		}
-		next := r
-		next.stored = object.record(ch.destination, c.generation, now)
-		if r.generation == c.generation {
-			next = record{state: stateSynced, generation: r.generation, version: r.version, stored: next.stored, note: r.note}
-			if err := ch.overtaken(string(c.Path)); err != nil {
-				return err
-			}
-		} else if ch.tx.Bucket(bucketRemovals).Get([]byte(c.Path)) != nil {
-			return nil // the story was deleted meanwhile, and the object is about to be
+		if o.Kind == Done {
+			return c.done(ch, r, o.Object, now)
 		}
-		return ch.put(string(c.Path), r, true, next)
-	})
-}
-
-// Retry lets the item wait until due, a day from now at most, and says why.
-func (c *Claim) Retry(due time.Time, reason string) error {
-	return c.settleCurrent(func(next *record) {
-		next.state, next.due, next.reason = stateRetrying, nanoseconds(due), reason
-		next.attempt++
-	})
-}
-
-// Block lets the item wait for a person, and says why. A new version of the file ends that too.
-func (c *Claim) Block(reason string) error {
-	return c.settleCurrent(func(next *record) {
-		next.state, next.reason = stateBlocked, reason
-		next.attempt++
-	})
-}
-
-// Changed says that the file is no longer the version that was claimed. It waits to be enqueued anew.
-func (c *Claim) Changed() error {
-	return c.settleCurrent(func(next *record) { next.state = stateSettling })
-}
-
-// Gone says that there is no such file any more.
-func (c *Claim) Gone() error {
-	return c.settle(func(ch *change, r record, _ time.Time) error {
-		if r.generation != c.generation {
+		if r.generation != c.generation { // a newer version has taken its place
 			return nil
 		}
-		return ch.gone(string(c.Path), r)
+		if o.Kind == Gone {
+			return ch.gone(string(c.Path), r)
+		}
+		return ch.put(string(c.Path), r, true, o.waiting(r))
 	})
+	if err == nil {
+		c.q.forgive(string(c.Path))
+		c.Release()
+	}
+	return err
 }
 
-// Release gives the item back untouched. A claim that was settled already is not anybody's any more: it does nothing.
+// Release gives the item back untouched. It is a no-op if the claim has ended.
 func (c *Claim) Release() {
 	c.q.mu.Lock()
 	if c.q.claimed[string(c.Path)] == c {
@@ -291,30 +304,69 @@ func (c *Claim) Release() {
 	c.q.announce()
 }
 
-// settleCurrent changes the record by edit, unless a newer version has taken the claimed one's place.
-func (c *Claim) settleCurrent(edit func(next *record)) error {
-	return c.settle(func(ch *change, r record, _ time.Time) error {
-		if r.generation != c.generation {
-			return nil
-		}
-		next := r
-		edit(&next)
-		return ch.put(string(c.Path), r, true, next)
-	})
-}
-
-func (c *Claim) settle(outcome func(ch *change, r record, now time.Time) error) error {
-	now := time.Now().Round(0)
-	err := c.q.commit(func(ch *change) error {
-		r, ok, err := getRecord(ch.tx, string(c.Path))
-		if err != nil || !ok {
+// done records that the store has this version.
+func (c *Claim) done(ch *change, r record, object Stored, now time.Time) error {
+	if err := ch.forgetUpload(string(c.Path), c.generation); err != nil {
+		return err
+	}
+	if c.noted != "" { // answered after all
+		if err := ch.tx.Bucket(bucketUnanswered).Delete(unansweredKey(string(c.Path), c.noted)); err != nil {
 			return err
 		}
-		return outcome(ch, r, now)
-	})
-	if err == nil {
-		c.q.forgive(string(c.Path))
-		c.Release()
 	}
-	return err
+	next := r
+	next.stored = object.record(ch.destination, c.generation, now)
+	if r.generation == c.generation {
+		next = record{state: stateSynced, generation: r.generation, version: r.version, stored: next.stored, note: r.note}
+		if err := ch.overtaken(string(c.Path)); err != nil {
+			return err
+		}
+	} else if ch.tx.Bucket(bucketRemovals).Get([]byte(c.Path)) != nil {
+		return nil // the story was deleted meanwhile, and the object is about to be
+	}
+	return ch.put(string(c.Path), r, true, next)
+}
+
+// waiting is the record of an item that was not uploaded.
+func (o Outcome) waiting(r record) record {
+	switch o.Kind {
+	case Changed:
+		r.state = stateSettling
+	case Retry:
+		r.state, r.due, r.reason = stateRetrying, nanoseconds(o.Due), o.Reason
+		r.attempt++
+	case Block:
+		r.state, r.reason = stateBlocked, o.Reason
+		r.attempt++
+	}
+	return r
+}
+
+// A deferral: an item that met a fault of the store waits untouched, but others go first for a while. So one that the
+// store denies for its own sake does not stand before all that the store would take. It is kept in memory only.
+type deferral struct {
+	times int
+	until time.Time
+}
+
+const (
+	firstDeferral = 10 * time.Minute // twice as long each time in a row
+	lastDeferral  = 6 * time.Hour
+)
+
+// putOff lets others go before the path for a while. If nothing else waits it does not wait either.
+func (q *Queue) putOff(path string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := q.deferred[path]
+	d.until = time.Now().Round(0).Add(min(firstDeferral<<min(d.times, 10), lastDeferral))
+	d.times++
+	q.deferred[path] = d
+}
+
+// forgive ends a deferral.
+func (q *Queue) forgive(path string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.deferred, path)
 }

@@ -28,16 +28,18 @@ func TestOutcomes(t *testing.T) {
 		want    queue.File
 		stats   queue.Stats
 	}{
-		{"done", func(c *queue.Claim) error { return c.Done(stored) },
+		{"done", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Done, Object: stored}) },
 			queue.File{State: codestory.Synced, Version: v, Stored: &stored},
 			queue.Stats{SyncedFiles: 1, SyncedBytes: 10}},
-		{"retry", func(c *queue.Claim) error { return c.Retry(soon, "no answer") },
+		{"retry", func(c *queue.Claim) error {
+			return c.Finish(queue.Outcome{Kind: queue.Retry, Due: soon, Reason: "no answer"})
+		},
 			queue.File{State: codestory.Retrying, Version: v, Reason: "no answer", Attempt: 1, Due: soon},
 			queue.Stats{Retrying: 1, Bytes: 10}},
-		{"block", func(c *queue.Claim) error { return c.Block("too large") },
+		{"block", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"}) },
 			queue.File{State: codestory.Blocked, Version: v, Reason: "too large", Attempt: 1},
 			queue.Stats{Blocked: 1, Bytes: 10}},
-		{"changed", (*queue.Claim).Changed,
+		{"changed", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Changed}) },
 			queue.File{State: codestory.Settling, Version: v},
 			queue.Stats{}},
 		{"release", func(c *queue.Claim) error { c.Release(); return nil },
@@ -84,11 +86,13 @@ func TestOutcomes(t *testing.T) {
 func TestOutdatedClaim(t *testing.T) {
 	t.Parallel()
 	for name, outcome := range map[string]func(*queue.Claim) error{
-		"done":    func(c *queue.Claim) error { return c.Done(put(1, 10)) },
-		"retry":   func(c *queue.Claim) error { return c.Retry(time.Now().Add(time.Hour), "no answer") },
-		"block":   func(c *queue.Claim) error { return c.Block("too large") },
-		"changed": (*queue.Claim).Changed,
-		"gone":    (*queue.Claim).Gone,
+		"done": func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}) },
+		"retry": func(c *queue.Claim) error {
+			return c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Hour), Reason: "no answer"})
+		},
+		"block":   func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"}) },
+		"changed": func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Changed}) },
+		"gone":    func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Gone}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +113,7 @@ func TestOutdatedClaim(t *testing.T) {
 			if stored := name == "done"; stored != (c.Stored != nil) || stored && *c.Stored != put(1, 10) {
 				t.Errorf("stored is %+v", c.Stored)
 			}
-			must(t, c.Done(put(2, 20)))
+			must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 20)}))
 			if f := file(t, q, chapter); f.State != codestory.Synced || f.Stored.ETag != put(2, 20).ETag {
 				t.Errorf("it is %+v", f)
 			}
@@ -131,7 +135,7 @@ func TestRetryWaits(t *testing.T) {
 				t.Errorf("attempt %d, want %d", c.Attempt, attempt+1)
 			}
 			due := time.Now().Add(delay)
-			must(t, c.Retry(due, "no answer"))
+			must(t, c.Finish(queue.Outcome{Kind: queue.Retry, Due: due, Reason: "no answer"}))
 			if attempt == 3 {
 				must(t, q.Close())
 				q = openAt(t, db, "a")
@@ -152,9 +156,9 @@ func TestRetryAnyTime(t *testing.T) {
 	q := open(t)
 	at := func(n int) codestory.Path { return codestory.ChapterPath(storyA, n) }
 	enqueue(t, q, change(at(1), 1, 10), change(at(2), 1, 10), change(at(3), 1, 10))
-	must(t, next(t, q).Retry(time.Now().Add(time.Hour), "later"))
-	must(t, next(t, q).Retry(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "by a clock that was wrong"))
-	must(t, next(t, q).Retry(time.Time{}, "at once"))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Hour), Reason: "later"}))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), Reason: "by a clock that was wrong"}))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Time{}, Reason: "at once"}))
 	for _, want := range []codestory.Path{at(2), at(3)} {
 		if c := next(t, q); c.Path != want {
 			t.Errorf("claimed %s, want %s", c.Path, want)
@@ -169,7 +173,7 @@ func TestRetryKeepsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := open(t)
 		enqueue(t, q, change(chapter, 1, 10))
-		must(t, next(t, q).Retry(time.Now().Add(time.Minute), "no answer"))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Minute), Reason: "no answer"}))
 		time.Sleep(30 * time.Second)
 		enqueue(t, q, change(codestory.ChapterPath(storyB, 1), 1, 10))
 		time.Sleep(30 * time.Second)
@@ -183,10 +187,12 @@ func TestRetryKeepsItsPlace(t *testing.T) {
 func TestNewVersionEndsWaiting(t *testing.T) {
 	t.Parallel()
 	for name, outcome := range map[string]func(*queue.Claim) error{
-		"retry":   func(c *queue.Claim) error { return c.Retry(time.Now().Add(time.Hour), "no answer") },
-		"block":   func(c *queue.Claim) error { return c.Block("too large") },
-		"changed": (*queue.Claim).Changed,
-		"done":    func(c *queue.Claim) error { return c.Done(put(1, 10)) },
+		"retry": func(c *queue.Claim) error {
+			return c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Hour), Reason: "no answer"})
+		},
+		"block":   func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"}) },
+		"changed": func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Changed}) },
+		"done":    func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -208,7 +214,7 @@ func TestChangedThenSameVersion(t *testing.T) {
 	t.Parallel()
 	q := open(t)
 	enqueue(t, q, change(chapter, 1, 10))
-	must(t, next(t, q).Changed())
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Changed}))
 	known, err := q.Known([]string{string(chapter)}, []codestory.Version{version(1, 10)})
 	if err != nil || known[0] {
 		t.Errorf("known %v, %v while it settles", known, err)
@@ -225,7 +231,7 @@ func TestGone(t *testing.T) {
 		t.Parallel()
 		q := open(t)
 		enqueue(t, q, change(chapter, 1, 10))
-		must(t, next(t, q).Gone())
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Gone}))
 		if f, err := q.File(chapter); !errors.Is(err, codestory.ErrNotFound) {
 			t.Errorf("it is %+v, %v", f, err)
 		}
@@ -240,9 +246,9 @@ func TestGone(t *testing.T) {
 		t.Parallel()
 		q := open(t)
 		enqueue(t, q, change(chapter, 1, 10))
-		must(t, next(t, q).Done(put(1, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 		enqueue(t, q, change(chapter, 2, 20))
-		must(t, next(t, q).Gone())
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Gone}))
 		f := file(t, q, chapter)
 		if f.State != codestory.Synced || f.Version != (codestory.Version{}) || f.Stored == nil || f.Size() != 10 {
 			t.Errorf("it is %+v", f)
@@ -260,11 +266,11 @@ func TestGone(t *testing.T) {
 		db := t.TempDir() + "/codestoryd.db"
 		q := openAt(t, db, "a")
 		enqueue(t, q, change(chapter, 1, 10))
-		must(t, next(t, q).Done(put(1, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 		must(t, q.Close())
 		q = openAt(t, db, "b")
 		enqueue(t, q, change(chapter, 1, 10))
-		must(t, next(t, q).Gone())
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Gone}))
 		if f := file(t, q, chapter); f.State != codestory.Missing || f.Stored != nil {
 			t.Errorf("it is %+v", f)
 		}
@@ -278,11 +284,13 @@ func TestNextWakes(t *testing.T) {
 		"enqueue": func(t *testing.T, q *queue.Queue, _ *queue.Claim) {
 			enqueue(t, q, change(codestory.ChapterPath(storyB, 1), 1, 10))
 		},
-		"release":   func(_ *testing.T, _ *queue.Queue, held *queue.Claim) { held.Release() },
-		"retry now": func(t *testing.T, _ *queue.Queue, held *queue.Claim) { must(t, held.Retry(time.Now(), "again")) },
+		"release": func(_ *testing.T, _ *queue.Queue, held *queue.Claim) { held.Release() },
+		"retry now": func(t *testing.T, _ *queue.Queue, held *queue.Claim) {
+			must(t, held.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: "again"}))
+		},
 		"done, with a newer version": func(t *testing.T, q *queue.Queue, held *queue.Claim) {
 			enqueue(t, q, change(chapter, 2, 10))
-			must(t, held.Done(put(1, 10)))
+			must(t, held.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -359,7 +367,7 @@ func TestClaimsAreExclusive(t *testing.T) {
 					t.Errorf("%s: claimed version %d after %d was stored", c.Path, c.Version.Size, c.Stored.Size)
 				}
 				holders[c.Path].Add(-1)
-				if err := c.Done(queue.Stored{Size: c.Version.Size}); err != nil {
+				if err := c.Finish(queue.Outcome{Kind: queue.Done, Object: queue.Stored{Size: c.Version.Size}}); err != nil {
 					t.Error(err)
 				}
 			}

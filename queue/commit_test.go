@@ -174,7 +174,7 @@ func TestPromoteLooksAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Now()
-		if err := c.Retry(now, "no answer"); err != nil {
+		if err := c.Finish(Outcome{Kind: Retry, Due: now, Reason: "no answer"}); err != nil {
 			t.Fatal(err)
 		}
 		promoted := make(chan error, 1)

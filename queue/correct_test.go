@@ -16,7 +16,7 @@ func TestCorrect(t *testing.T) {
 	found := func(t *testing.T, q *queue.Queue) { must(t, q.Found(path, put(1, 10), nil)) }
 	ours := func(t *testing.T, q *queue.Queue) {
 		enqueue(t, q, change(path, 1, 10))
-		must(t, next(t, q).Done(put(1, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	}
 	nothing := func(*testing.T, *queue.Queue) {}
 	for name, test := range map[string]struct {
@@ -33,11 +33,11 @@ func TestCorrect(t *testing.T) {
 		}, 30, true, false},
 		"put again meanwhile": {ours, func(t *testing.T, q *queue.Queue) {
 			enqueue(t, q, change(path, 2, 20))
-			must(t, next(t, q).Done(put(2, 20)))
+			must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 20)}))
 		}, 20, false, true},
 		"the same put again meanwhile": {ours, func(t *testing.T, q *queue.Queue) {
 			enqueue(t, q, change(path, 2, 10))
-			must(t, next(t, q).Done(put(1, 10)))
+			must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 		}, 10, false, true},
 		"the same received meanwhile": {found, func(t *testing.T, q *queue.Queue) {
 			must(t, q.Received(path, time.Now(), put(1, 10)))
@@ -85,8 +85,8 @@ func TestCorrectKnowsLateUploads(t *testing.T) {
 	enqueue(t, q, change(path, 1, 10))
 	c := next(t, q)
 	must(t, c.Unanswered("late"))
-	must(t, c.Retry(time.Now(), "no answer"))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: "no answer"}))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.Correct(file(t, q, path), &queue.Stored{Size: 9, ETag: "late"}, nil))
 	if others, _, err := q.Others(path); others || err != nil || file(t, q, path).Size() != 9 {
 		t.Errorf("others: %v, %v", others, err)
@@ -98,13 +98,13 @@ func TestCorrectLeavesClaimed(t *testing.T) {
 	t.Parallel()
 	q, path := open(t), codestory.ChapterPath(storyA, 1)
 	enqueue(t, q, change(path, 1, 10))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	enqueue(t, q, change(path, 2, 20))
 	c := next(t, q)
 	known := file(t, q, path)
 	known.State = codestory.Synced // as it is described when the file goes meanwhile
 	must(t, q.Correct(known, &queue.Stored{Size: 20, ETag: put(2, 20).ETag}, nil))
-	must(t, c.Done(put(2, 20)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 20)}))
 	if others, _, err := q.Others(path); others || err != nil || file(t, q, path).Size() != 20 {
 		t.Errorf("others: %v, %v", others, err)
 	}
@@ -115,7 +115,7 @@ func TestFoundAll(t *testing.T) {
 	t.Parallel()
 	q, one, two := open(t), codestory.ChapterPath(storyA, 1), codestory.ChapterPath(storyA, 2)
 	enqueue(t, q, change(one, 1, 10))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.Delete(storyA, "deleted"))
 	metadata := queue.Found{Path: codestory.MetadataPath(storyA), Stored: put(3, 3), Metadata: &codestory.Metadata{Title: "T"}}
 	must(t, q.FoundAll([]queue.Found{{Path: one, Stored: put(1, 10)}, {Path: two, Stored: put(2, 20)}, metadata}))

@@ -44,11 +44,13 @@ func TestKnown(t *testing.T) {
 		}
 		must(t, outcome(c))
 	}
-	settle("retrying", func(c *queue.Claim) error { return c.Retry(time.Now().Add(time.Hour), "no answer") })
-	settle("blocked", func(c *queue.Claim) error { return c.Block("too large") })
-	settle("settling", (*queue.Claim).Changed)
-	settle("synced", func(c *queue.Claim) error { return c.Done(put(1, 10)) })
-	settle("replaced", func(c *queue.Claim) error { return c.Done(put(1, 10)) })
+	settle("retrying", func(c *queue.Claim) error {
+		return c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Hour), Reason: "no answer"})
+	})
+	settle("blocked", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"}) })
+	settle("settling", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Changed}) })
+	settle("synced", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}) })
+	settle("replaced", func(c *queue.Claim) error { return c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}) })
 	enqueue(t, q, change(paths["replaced"], 2, 20))
 	next(t, q).Release()
 	enqueue(t, q, change(paths["queued"], 1, 10), change(paths["claimed"], 1, 10))
@@ -93,7 +95,7 @@ func TestKnownVersionIsLeftAlone(t *testing.T) {
 	q := open(t)
 	enqueue(t, q, change(chapter, 1, 10))
 	due := time.Now().Add(time.Hour)
-	must(t, next(t, q).Retry(due, "no answer"))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: due, Reason: "no answer"}))
 	enqueue(t, q, change(chapter, 1, 10))
 	if f := file(t, q, chapter); f.State != codestory.Retrying || f.Attempt != 1 || !f.Due.Equal(due) {
 		t.Errorf("it is %+v", f)
@@ -138,11 +140,11 @@ func TestNote(t *testing.T) {
 	if f := file(t, q, chapter); f.Reason != c.Note || f.State != codestory.Queued {
 		t.Errorf("queued it is %+v", f)
 	}
-	must(t, next(t, q).Retry(time.Now(), "no answer"))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: "no answer"}))
 	if f := file(t, q, chapter); f.Reason != "no answer" {
 		t.Errorf("retrying it is %+v", f)
 	}
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	if f := file(t, q, chapter); f.Reason != c.Note || f.State != codestory.Synced {
 		t.Errorf("synced it is %+v", f)
 	}
@@ -195,7 +197,7 @@ func TestDestination(t *testing.T) {
 	q := openAt(t, db, "a")
 	other := codestory.ChapterPath(storyA, 2)
 	enqueue(t, q, change(chapter, 1, 10), change(other, 1, 20))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.Close())
 
 	q = openAt(t, db, "b")
@@ -216,7 +218,7 @@ func TestDestination(t *testing.T) {
 	if c.Path != chapter || c.Stored == nil || *c.Stored != put(1, 10) {
 		t.Errorf("back again, claimed %+v", c)
 	}
-	must(t, c.Done(put(2, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 10)}))
 	if f := file(t, q, chapter); f.State != codestory.Synced || *f.Stored != put(2, 10) {
 		t.Errorf("stored it is %+v", f)
 	}
@@ -229,7 +231,7 @@ func TestReopen(t *testing.T) {
 	q := openAt(t, db, "a")
 	other := codestory.ChapterPath(storyA, 2)
 	enqueue(t, q, change(chapter, 1, 10), change(other, 1, 20))
-	must(t, next(t, q).Retry(time.Now(), "no answer"))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: "no answer"}))
 	before := file(t, q, chapter)
 	if c := next(t, q); c.Path != chapter || c.Attempt != 2 {
 		t.Fatalf("claimed %+v", c)

@@ -35,7 +35,7 @@ func TestLedgerIsThereAfterARestart(t *testing.T) {
 	if got := string(c.State()); got != "id 1, part 1" {
 		t.Errorf("after a restart the state is %q", got)
 	}
-	must(t, c.Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	if left := abandoned(t, q); len(left) != 0 {
 		t.Errorf("after it was done the ledger has %v", left)
 	}
@@ -48,7 +48,7 @@ func TestAbandonedUploads(t *testing.T) {
 	for name, abandon := range map[string]func(t *testing.T, q *queue.Queue, c *queue.Claim){
 		"superseded": func(t *testing.T, q *queue.Queue, c *queue.Claim) {
 			enqueue(t, q, change(path, 2, 10))
-			must(t, c.Changed())
+			must(t, c.Finish(queue.Outcome{Kind: queue.Changed}))
 			c = next(t, q)
 			must(t, c.Save([]byte("id 2")))
 			c.Release()
@@ -57,7 +57,7 @@ func TestAbandonedUploads(t *testing.T) {
 			must(t, q.Drop(string(path), "dropped"))
 			c.Release()
 		},
-		"gone": func(t *testing.T, _ *queue.Queue, c *queue.Claim) { must(t, c.Gone()) },
+		"gone": func(t *testing.T, _ *queue.Queue, c *queue.Claim) { must(t, c.Finish(queue.Outcome{Kind: queue.Gone})) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +89,7 @@ func TestUploadsThatWaitAreNotAbandoned(t *testing.T) {
 	enqueue(t, q, change(path, 1, 10))
 	c := next(t, q)
 	must(t, c.Save([]byte("id 1")))
-	must(t, c.Block("a person has to act"))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Block, Reason: "a person has to act"}))
 	if left := abandoned(t, q); len(left) != 0 {
 		t.Errorf("abandoned: %+v", left)
 	}

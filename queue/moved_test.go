@@ -16,8 +16,8 @@ func TestStoredElsewhere(t *testing.T) {
 	q := openAt(t, path, "a")
 	old, moved := codestory.ChapterPath(storyA, 1), codestory.ChapterPath(storyB, 1)
 	enqueue(t, q, change(old, 1, 10), change(codestory.ChapterPath(storyA, 2), 2, 10))
-	must(t, next(t, q).Done(put(1, 10)))
-	must(t, next(t, q).Done(put(2, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 10)}))
 
 	elsewhere := func(v codestory.Version) []queue.StoredFile {
 		t.Helper()
@@ -55,7 +55,7 @@ func TestStoredElsewhere(t *testing.T) {
 	c := next(t, q)
 	for ; c.Path != old; c = next(t, q) {
 	}
-	must(t, c.Done(put(5, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(5, 10)}))
 	must(t, q.Close())
 	q = openAt(t, path, "a")
 	if found := elsewhere(same); len(found) != 0 {

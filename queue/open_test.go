@@ -18,7 +18,7 @@ func newFile(t *testing.T) (path string, content []byte) {
 	path = filepath.Join(t.TempDir(), "codestoryd.db")
 	q := openAt(t, path, "a")
 	enqueue(t, q, change(chapter, 1, 10), change(codestory.StoryAudioPath(storyA), 1, 20))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.Close())
 	return path, read(t, path)
 }
@@ -68,7 +68,7 @@ func TestOpenReadOnly(t *testing.T) {
 	for name, err := range map[string]error{
 		"Enqueue": q.Enqueue([]queue.Change{change(chapter, 2, 10)}),
 		"Found":   q.Found(codestory.MetadataPath(storyA), put(1, 10), nil),
-		"Done":    c.Done(put(1, 20)),
+		"Done":    c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 20)}),
 	} {
 		if err == nil {
 			t.Errorf("%s gave no error", name)
@@ -95,7 +95,7 @@ func TestClosed(t *testing.T) {
 	_, knownErr := q.Known([]string{string(chapter)}, []codestory.Version{{}})
 	for name, err := range map[string]error{
 		"Ping": q.Ping(), "File": fileErr, "Files": filesErr, "Stats": statsErr, "Stories": storiesErr, "Next": nextErr,
-		"Known": knownErr, "Enqueue": q.Enqueue([]queue.Change{change(chapter, 2, 10)}), "Done": c.Done(put(1, 10)),
+		"Known": knownErr, "Enqueue": q.Enqueue([]queue.Change{change(chapter, 2, 10)}), "Done": c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}),
 	} {
 		if err == nil {
 			t.Errorf("%s gave no error", name)

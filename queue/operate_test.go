@@ -18,8 +18,8 @@ func TestItemsInTheOrderTheyWait(t *testing.T) {
 		q := open(t)
 		blocked, retrying := codestory.ChapterPath(storyB, 1), codestory.ChapterPath(storyB, 2)
 		enqueue(t, q, change(blocked, 1, 1), change(retrying, 1, 1))
-		must(t, next(t, q).Block("too large"))
-		must(t, next(t, q).Retry(time.Now().Add(time.Hour), "no answer"))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"}))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(time.Hour), Reason: "no answer"}))
 		want := []string{}
 		for n := range 5 {
 			path := codestory.ChapterPath(storyA, n+2)
@@ -70,7 +70,7 @@ func TestDropLastsUntilTheFileChanges(t *testing.T) {
 	enqueue(t, q, change(path, 1, 10))
 	claim := next(t, q)
 	must(t, q.Drop(string(path), "dropped by request"))
-	must(t, claim.Done(put(1, 10)))
+	must(t, claim.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	enqueue(t, q, change(path, 1, 10))
 	nothingWaits(t, q)
 	if f := file(t, q, path); f.State != codestory.LeftOut || f.Reason != "dropped by request" || f.Stored == nil {
@@ -84,7 +84,7 @@ func TestDropLastsUntilTheFileChanges(t *testing.T) {
 		t.Errorf("dropping what does not wait: %v", err)
 	}
 	enqueue(t, q, change(path, 2, 10))
-	must(t, next(t, q).Done(put(2, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 10)}))
 	if f := file(t, q, path); f.State != codestory.Synced {
 		t.Errorf("after a change: %+v", f)
 	}
@@ -124,7 +124,7 @@ func TestHastenTakesMoreThanOneTransaction(t *testing.T) {
 	for range files {
 		c := next(t, q)
 		later.Go(func() {
-			if err := c.Retry(time.Now().Add(20*time.Hour), "by a clock that was set back since"); err != nil {
+			if err := c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now().Add(20 * time.Hour), Reason: "by a clock that was set back since"}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/codestory/codestoryd/queue/db"
-
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/queue/db"
 )
 
 // Whose a story is stays true when its metadata.json is not readable any more, so it has a value of its own. That is

@@ -15,7 +15,7 @@
 //	                           │ Enqueue    (Changed)                        │
 //	                           └─────────────────────────────────────────────┘
 //
-// A person may make what waits ignored (Drop), until Enqueue brings a new version, and what is retrying or blocked
+// The words at what leaves "claimed" are kinds of Outcome. A person may make what waits ignored (Drop), until Enqueue brings a new version, and what is retrying or blocked
 // queued (Retry).
 //
 // "Claimed" is never written down. bbolt's file lock makes this process the one owner of the database, so whatever
@@ -43,6 +43,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/queue/db"
 )
 
@@ -103,8 +104,8 @@ type Queue struct {
 	recovery *Recovery // nil if the database was never lost
 	claimed  map[string]*Claim
 	deferred map[string]deferral
-	changed  chan struct{} // closed, and replaced, when there may be something new to claim
-	awaited  bool          // somebody has changed, and may wait for it
+
+	changed wait.Broadcast // there may be something new to claim
 }
 
 // Open opens the database, and makes it if there is none, unless it is opened read-only. destination names the store
@@ -116,7 +117,7 @@ func Open(path, destination string, opts Options) (*Queue, error) {
 		return nil, err
 	}
 	q := &Queue{
-		db: file, claimed: map[string]*Claim{}, deferred: map[string]deferral{}, changed: make(chan struct{}),
+		db: file, claimed: map[string]*Claim{}, deferred: map[string]deferral{},
 	}
 	if err = q.noteRecovery(); err == nil {
 		err = q.choose(destination, opts.ReadOnly)
@@ -192,7 +193,7 @@ func (q *Queue) commit(fn func(*change) error) error {
 }
 
 // Recovery says how the database was lost, and where the present one comes from. The caller finds the files in the
-// output directory and enqueues them; what the store has of them it can ask the store (Claim.Lost).
+// output directory and enqueues them; what the store has of them it can ask the store (Claim.MayExist).
 type Recovery struct {
 	At     time.Time `json:"at"`
 	Aside  string    `json:"aside,omitempty"`  // where the damaged one is; "" if it was not there
@@ -267,11 +268,20 @@ func (r *Recovery) mayHave(v codestory.Version) bool {
 func (q *Queue) Asides() []string { return db.Asides(q.Path()) }
 
 // announce wakes those who wait for something to claim.
-func (q *Queue) announce() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.awaited {
-		close(q.changed)
-		q.changed, q.awaited = make(chan struct{}), false
+func (q *Queue) announce() { q.changed.Announce() }
+
+// databaseDelays spaces the attempts to use a database that fails, as on a full disk.
+var databaseDelays = wait.Backoff{First: time.Second, Most: 15 * time.Second}
+
+// RetryDB calls f until it succeeds, ctx ends or the database is damaged.
+func RetryDB(ctx context.Context, f func() error) error {
+	for failures := 1; ; failures++ {
+		err := f()
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrDamaged) {
+			return err
+		}
+		if !wait.Sleep(ctx, databaseDelays.After(failures)) {
+			return ctx.Err()
+		}
 	}
 }

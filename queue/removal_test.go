@@ -36,9 +36,9 @@ func TestDelete(t *testing.T) {
 	stored, waiting := codestory.StoryAudioPath(storyA), codestory.ChapterPath(storyA, 1)
 	other := codestory.StoryAudioPath(storyB)
 	enqueue(t, q, change(stored, 1, 10))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	enqueue(t, q, change(other, 1, 10))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	enqueue(t, q, change(waiting, 1, 10))
 
 	must(t, q.Delete(storyA, deleted))
@@ -82,8 +82,8 @@ func TestDeleteAgain(t *testing.T) {
 		q := openAt(t, path, "a")
 		plain, formed, rewritten := codestory.ChapterPath(storyA, 1), codestory.StoryAudioPath(storyA), codestory.ChapterPath(storyA, 2)
 		enqueue(t, q, change(plain, 1, 10), change(rewritten, 1, 10))
-		must(t, next(t, q).Done(put(1, 10)))
-		must(t, next(t, q).Done(put(1, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 		must(t, q.SignForm(formed, time.Now().Add(time.Hour)))
 		must(t, q.Delete(storyA, deleted))
 		for _, r := range removals(t, q, "") {
@@ -93,7 +93,7 @@ func TestDeleteAgain(t *testing.T) {
 			t.Errorf("due at once again: %q", removalPaths(list))
 		}
 		enqueue(t, q, change(rewritten, 2, 10))
-		must(t, next(t, q).Done(put(2, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 10)}))
 		must(t, q.Close())
 
 		time.Sleep(3 * time.Minute)
@@ -130,7 +130,7 @@ func TestDeleteUnderWay(t *testing.T) {
 	if list := removals(t, q, storyA); len(list) > 0 {
 		t.Fatalf("to be deleted while it is uploaded: %q", removalPaths(list))
 	}
-	must(t, c.Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	if f := file(t, q, path); f.State != codestory.LeftOut || f.Stored != nil {
 		t.Errorf("the file is %+v", f)
 	}
@@ -217,7 +217,7 @@ func TestDeleteDroppedUnderWay(t *testing.T) {
 	c := next(t, q)
 	must(t, q.Drop(string(path), "dropped"))
 	must(t, q.Delete(storyA, deleted))
-	must(t, c.Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	if f := file(t, q, path); f.Stored != nil {
 		t.Errorf("the file is %+v", f)
 	}

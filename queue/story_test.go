@@ -94,9 +94,9 @@ func TestStoriesChangeBetweenPages(t *testing.T) {
 	turn := 0
 	got := pages(t, q, nil, 2, func() {
 		if turn++; turn == 1 {
-			must(t, claims[storyN(4)].Gone()) // the last of the page that was seen
-			must(t, claims[storyN(3)].Gone()) // the first of the page to come
-			addStory(t, q, 9, 1, at(9))       // before all
+			must(t, claims[storyN(4)].Finish(queue.Outcome{Kind: queue.Gone})) // the last of the page that was seen
+			must(t, claims[storyN(3)].Finish(queue.Outcome{Kind: queue.Gone})) // the first of the page to come
+			addStory(t, q, 9, 1, at(9))                                        // before all
 		}
 	})
 	want := []codestory.StoryID{storyN(5), storyN(4), storyN(2), storyN(1), storyN(0)}

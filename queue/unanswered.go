@@ -22,8 +22,8 @@ type Unanswered struct {
 // unansweredKey is the place of a note. NUL is in no path.
 func unansweredKey(path, etag string) []byte { return []byte(path + "\x00" + etag) }
 
-// Unanswered notes that an upload of this version was sent whole and not answered. The claim stays open; should it be
-// Done, the answer has come, and the note goes unless an earlier claim made it.
+// Unanswered notes that an upload of this version was sent whole and not answered. The claim stays open; should it end
+// as Done, the answer has come, and the note goes unless an earlier claim made it.
 func (c *Claim) Unanswered(etag string) error {
 	now := time.Now().UnixNano()
 	return c.q.commit(func(ch *change) error {

@@ -23,10 +23,10 @@ func TestUnanswered(t *testing.T) {
 	for _, c := range []*queue.Claim{next(t, q), next(t, q)} {
 		must(t, c.Unanswered("etag of "+string(c.Path)))
 		must(t, c.Unanswered("etag of "+string(c.Path)))
-		must(t, c.Retry(time.Now(), "no answer"))
+		must(t, c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: "no answer"}))
 	}
 	for range 2 {
-		must(t, next(t, q).Done(put(1, 10)))
+		must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	}
 	found := notes(t, q)
 	if len(found) != 2 || found[0].Path != path || found[0].ETag != "etag of "+string(path) || time.Since(found[0].At) > time.Minute || !found[0].Here {
@@ -57,7 +57,7 @@ func TestPutAgain(t *testing.T) {
 	path := codestory.StoryAudioPath(storyA)
 	q := open(t)
 	enqueue(t, q, change(path, 1, 10))
-	must(t, next(t, q).Done(put(1, 10)))
+	must(t, next(t, q).Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.PutAgain(path, "another etag"))
 	nothingWaits(t, q)
 	must(t, q.PutAgain(path, put(1, 10).ETag))
@@ -65,12 +65,12 @@ func TestPutAgain(t *testing.T) {
 	if c.Path != path || c.Version != version(1, 10) || c.Stored == nil || c.Stored.MD5 != "" {
 		t.Errorf("claimed %+v, with %+v", c, c.Stored)
 	}
-	must(t, c.Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	must(t, q.Use("b"))
 	must(t, q.PutAgain(path, put(1, 10).ETag))
 	nothingWaits(t, q)
 	enqueue(t, q, change(path, 1, 10))
-	if c := next(t, q); !c.Elsewhere || c.Stored != nil {
+	if c := next(t, q); !c.MayExist || c.Stored != nil {
 		t.Errorf("claimed for another destination: %+v", c)
 	}
 }
@@ -83,7 +83,7 @@ func TestAnsweredAfterAll(t *testing.T) {
 	c := next(t, q)
 	must(t, c.Unanswered("late"))
 	must(t, c.Unanswered("late"))
-	must(t, c.Done(put(1, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(1, 10)}))
 	if got := notes(t, q); len(got) != 0 {
 		t.Errorf("after it was answered: %+v", got)
 	}
@@ -93,7 +93,7 @@ func TestAnsweredAfterAll(t *testing.T) {
 	c.Release()
 	c = next(t, q)
 	must(t, c.Unanswered("late"))
-	must(t, c.Done(put(2, 10)))
+	must(t, c.Finish(queue.Outcome{Kind: queue.Done, Object: put(2, 10)}))
 	if got := notes(t, q); len(got) != 1 {
 		t.Errorf("after another upload of the same was answered: %+v", got)
 	}

@@ -107,7 +107,7 @@ func settleAll(t *testing.T, q *queue.Queue) {
 			for range left {
 				claim, err := q.Next(ctx)
 				if err == nil {
-					err = claim.Done(queue.Stored{Size: 1, ETag: "9dd4e461268c8034f5c8564e155c67a6", MD5: "9dd4e461268c8034f5c8564e155c67a6"})
+					err = claim.Finish(queue.Outcome{Kind: queue.Done, Object: queue.Stored{Size: 1, ETag: "9dd4e461268c8034f5c8564e155c67a6", MD5: "9dd4e461268c8034f5c8564e155c67a6"}})
 				}
 				if err != nil {
 					t.Error(err)

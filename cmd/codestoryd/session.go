@@ -12,6 +12,7 @@ import (
 	"github.com/codestory/codestoryd/daemon"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/internal/problem"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/queue"
 	"github.com/codestory/codestoryd/remote"
 )
@@ -83,8 +84,8 @@ func (s *sessions) run(soft, hard context.Context) error {
 		if err := s.close(); err != nil {
 			s.log.Warn("the damaged database could not be closed", "error", err)
 		}
-		for wait := time.Until(recovered.Add(damageGap)); ; wait = reopenEvery {
-			if !pause(soft, wait) {
+		for delay := time.Until(recovered.Add(damageGap)); ; delay = reopenEvery {
+			if !wait.Sleep(soft, delay) {
 				return nil
 			}
 			failed := s.open(err)
@@ -94,18 +95,6 @@ func (s *sessions) run(soft, hard context.Context) error {
 			s.log.Error("the database cannot be opened; it is tried again", "error", failed)
 		}
 		recovered = time.Now()
-	}
-}
-
-// pause waits that long, and reports whether ctx is still there.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 
@@ -131,6 +120,6 @@ func (s *sessions) session(soft, hard context.Context) error {
 		func(soft, _ context.Context) error { return q.Run(soft) },
 		func(soft, _ context.Context) error { return d.Watch(soft) },
 		d.Upload,
-		func(soft, _ context.Context) error { return d.Listen(soft) },
+		func(soft, _ context.Context) error { return d.ScanAudio(soft) },
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd/api"
+	"github.com/codestory/codestoryd/internal/wait"
 	"github.com/codestory/codestoryd/queue"
 )
 
@@ -20,8 +21,8 @@ const longestPause = 5 * time.Second
 // refused because a database is being recovered.
 type sessionHandler struct {
 	mu      sync.Mutex
-	now     *served       // nil between sessions
-	changed chan struct{} // closed, and replaced, when there is another
+	now     *served        // nil between sessions
+	changed wait.Broadcast // there is another
 }
 
 // served is what one session serves.
@@ -30,21 +31,21 @@ type served struct {
 	queue *queue.Queue
 }
 
-func newSessionHandler() *sessionHandler { return &sessionHandler{changed: make(chan struct{})} }
+func newSessionHandler() *sessionHandler { return &sessionHandler{} }
 
 func (h *sessionHandler) set(now *served) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = now
-	close(h.changed)
-	h.changed = make(chan struct{})
+	h.changed.Announce()
 }
 
 // after waits for a session that is not last; nil if ctx ends before.
 func (h *sessionHandler) after(ctx context.Context, last *served) *served {
 	for {
+		changed := h.changed.Changed()
 		h.mu.Lock()
-		now, changed := h.now, h.changed
+		now := h.now
 		h.mu.Unlock()
 		if now != nil && now != last {
 			return now

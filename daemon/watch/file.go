@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 const (
@@ -81,7 +82,7 @@ func (t *Tree) OpenStable(ctx context.Context, path codestory.Path) (*File, erro
 			return f, nil
 		}
 		_ = f.Close()
-		if !pause(ctx, longWrite/stableTries) {
+		if !wait.Sleep(ctx, longWrite/stableTries) {
 			return nil, ctx.Err()
 		}
 	}
@@ -119,7 +120,7 @@ func awaitTick(ctx context.Context, stamp int64) bool {
 		last += int64(longestTick) - 1
 	}
 	for stampNow() <= last && last-time.Now().UnixNano() < int64(longestTick) {
-		if !pause(ctx, time.Millisecond) {
+		if !wait.Sleep(ctx, time.Millisecond) {
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 // finishedBatch is how many finished files the sink gets at a time.
@@ -28,15 +29,15 @@ func (w *Watcher) finishFiles(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		began := time.Now()
-		due, wait := w.settling.take(finishedBatch)
+		due, delay := w.settling.take(finishedBatch)
 		took := time.Since(began)
 		if len(due) > 0 {
 			w.handOn(ctx, w.finishedOf(due))
 			continue
 		}
 		timer.Stop()
-		if wait >= 0 {
-			timer.Reset(wait)
+		if delay >= 0 {
+			timer.Reset(delay)
 		}
 		select {
 		case <-ctx.Done():
@@ -44,7 +45,7 @@ func (w *Watcher) finishFiles(ctx context.Context) error {
 		case <-w.settling.wake:
 		}
 		if took > time.Millisecond { // take went through very many files: not at each event
-			pause(ctx, 4*took)
+			wait.Sleep(ctx, 4*took)
 		}
 	}
 	return nil
@@ -102,18 +103,6 @@ func (w *Watcher) handOn(ctx context.Context, finished []*candidate) {
 func (w *Watcher) reportHandOver(err error) {
 	w.report(problemHandOver,
 		fmt.Sprintf("finished files cannot be recorded: %v; they are kept, and tried again", err))
-}
-
-// pause waits, or returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // signal leaves a token in a channel that has room for one.

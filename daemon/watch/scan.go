@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 const (
@@ -49,7 +51,7 @@ func (s *session) scanLoop(ctx context.Context) error {
 		case <-s.rescan:
 			timer.Stop()
 			gap := min(max(took, minScanGap), maxScanGap)
-			if !pause(ctx, time.Until(ended.Add(gap))) {
+			if !wait.Sleep(ctx, time.Until(ended.Add(gap))) {
 				return nil
 			}
 		}
@@ -126,7 +128,7 @@ func (w *Watcher) found(ctx context.Context, files []Change) {
 
 // waitForRoom waits while very many files settle.
 func (w *Watcher) waitForRoom(ctx context.Context) {
-	for w.settling.len() >= maxSettling && pause(ctx, 100*time.Millisecond) {
+	for w.settling.len() >= maxSettling && wait.Sleep(ctx, 100*time.Millisecond) {
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/codestory/codestoryd"
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 // Whoever reads a version to its end and finds it unchanged has read one version whole, however the file is rewritten
@@ -38,7 +39,7 @@ func TestAVersionThatWasReadIsWhole(t *testing.T) {
 				return
 			}
 			if fill%5 == 0 {
-				pause(ctx, time.Millisecond)
+				wait.Sleep(ctx, time.Millisecond)
 			}
 		}
 	})

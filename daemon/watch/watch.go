@@ -21,6 +21,7 @@ import (
 
 	"github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/internal/problem"
+	"github.com/codestory/codestoryd/internal/wait"
 )
 
 // Change is a file to upload, as the watcher found it, or a metadata.json that the rules exclude, which is only read.
@@ -138,13 +139,13 @@ func (w *Watcher) watchTree(ctx context.Context) error {
 		if err := w.tree.reopen(); err != nil {
 			w.report(problemDirMissing, fmt.Sprintf(
 				"%v; nothing counts as deleted, and it is watched again as soon as it is back", err))
-			pause(ctx, w.rootEvery)
+			wait.Sleep(ctx, w.rootEvery)
 			continue
 		}
 		w.problems.Clear(problemDirMissing)
 		err := w.runSession(ctx)
 		if !errors.Is(err, errNoEvents) && !errors.Is(err, errRootGone) {
-			pause(ctx, w.rootEvery)
+			wait.Sleep(ctx, w.rootEvery)
 		}
 	}
 	return nil

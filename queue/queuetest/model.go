@@ -200,28 +200,28 @@ func (m *model) settle() error {
 		s := m.object(c.Version.Size)
 		m.logf("done %s %+v", path, s)
 		m.ref.done(path, c.generation, s)
-		return c.Done(s)
+		return c.Finish(queue.Outcome{Kind: queue.Done, Object: s})
 	case n < 7:
 		due := time.Now().Add(time.Duration(m.rng.Int64N(int64(6*time.Hour))) - time.Hour)
 		m.logf("retry %s at %v", path, due)
 		m.ref.settle(path, c.generation, func(e *entry) {
 			e.state, e.due, e.reason, e.attempt = codestory.Retrying, due, "no answer", e.attempt+1
 		})
-		return c.Retry(due, "no answer")
+		return c.Finish(queue.Outcome{Kind: queue.Retry, Due: due, Reason: "no answer"})
 	case n < 8:
 		m.logf("block %s", path)
 		m.ref.settle(path, c.generation, func(e *entry) {
 			e.state, e.reason, e.attempt = codestory.Blocked, "too large", e.attempt+1
 		})
-		return c.Block("too large")
+		return c.Finish(queue.Outcome{Kind: queue.Block, Reason: "too large"})
 	case n < 9:
 		m.logf("changed %s", path)
 		m.ref.settle(path, c.generation, func(e *entry) { e.state = codestory.Settling })
-		return c.Changed()
+		return c.Finish(queue.Outcome{Kind: queue.Changed})
 	case n < 10:
 		m.logf("gone %s", path)
 		m.ref.gone(path, c.generation)
-		return c.Gone()
+		return c.Finish(queue.Outcome{Kind: queue.Gone})
 	default:
 		m.logf("release %s", path)
 		m.ref.files[path].claimed = false
@@ -375,7 +375,7 @@ func (m *model) drain() error {
 		m.claims = nil
 		s := m.object(c.Version.Size)
 		m.ref.done(string(c.Path), c.generation, s)
-		if err := errors.Join(c.Done(s), m.compare()); err != nil {
+		if err := errors.Join(c.Finish(queue.Outcome{Kind: queue.Done, Object: s}), m.compare()); err != nil {
 			return err
 		}
 	}

@@ -116,13 +116,13 @@ func work(ctx context.Context, q *queue.Queue) error {
 		say(begun, event)
 		switch outcome {
 		case done:
-			err = c.Done(queue.Stored{Size: c.Version.Size, ETag: etagOf(c.Version.Size)})
+			err = c.Finish(queue.Outcome{Kind: queue.Done, Object: queue.Stored{Size: c.Version.Size, ETag: etagOf(c.Version.Size)}})
 		case retry:
-			err = c.Retry(time.Now(), retry)
+			err = c.Finish(queue.Outcome{Kind: queue.Retry, Due: time.Now(), Reason: retry})
 		case block:
-			err = c.Block(block)
+			err = c.Finish(queue.Outcome{Kind: queue.Block, Reason: block})
 		case changed:
-			err = c.Changed()
+			err = c.Finish(queue.Outcome{Kind: queue.Changed})
 		}
 		if err != nil {
 			return err
