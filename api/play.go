@@ -79,7 +79,6 @@ const (
 // linkRequest is which link a client asks for.
 type linkRequest struct {
 	path     codestory.Path
-	method   string // that the link has to answer
 	lifetime time.Duration
 	download bool
 	proxy    bool // the bytes from the daemon instead of a link to them

@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
 	"errors"
 	"fmt"
 	"os"
@@ -14,10 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/codestory/codestoryd"
+	codestory "github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/daemon/watch"
 	"github.com/codestory/codestoryd/queue"
-	"github.com/codestory/codestoryd/remote"
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
 
@@ -27,12 +25,8 @@ const (
 )
 
 var (
-	errDown   = codestory.Pause(codestory.RemoteUnavailable, "no connection", errors.New("refused"))
-	errDenied = codestory.Pause(codestory.RemoteDenied, "access denied", errors.New("403"))
+	errDown = codestory.Pause(codestory.RemoteUnavailable, "no connection", errors.New("refused"))
 )
-
-// fresh is how long an answer of the store counts as one of now, for the breaker.
-const fresh = 2 * time.Second
 
 // scripted is a store in memory that answers as its script says.
 type scripted struct {
@@ -64,12 +58,6 @@ func (s *scripted) puts() (keys []string) {
 		keys = append(keys, strings.TrimPrefix(call, "put "))
 	}
 	return keys
-}
-
-// describeBytes is the object that the store has of these bytes.
-func describeBytes(key string, b []byte) remote.Object {
-	digest := fmt.Sprintf("%x", md5.Sum(b))
-	return remote.Object{Key: key, Size: int64(len(b)), ETag: digest, MD5: digest}
 }
 
 // world is a daemon with its directory and database, and no watcher that runs: files are enqueued by hand.

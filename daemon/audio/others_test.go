@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/codestory/codestoryd"
+	codestory "github.com/codestory/codestoryd"
 )
 
 // chunk is one of RIFF.
@@ -59,16 +59,6 @@ func comments(title string) []byte {
 // flacBlock is one of metadata.
 func flacBlock(kind byte, body []byte) []byte {
 	return append([]byte{kind, 0, byte(len(body) >> 8), byte(len(body))}, body...)
-}
-
-// pipedFLAC plays 10 s, and does not know it: 19 blocks of 4,096 samples at 8 kHz, and one of 2,176.
-func pipedFLAC() []byte {
-	info := slices.Concat([]byte{0x10, 0, 0x10, 0}, make([]byte, 6), []byte{0x01, 0xf4, 0x00, 0xf0}, make([]byte, 20))
-	file := append([]byte("fLaC\x80\x00\x00\x22"), info...)
-	for _, frame := range []string{"\xff\xf8\xc4\x08\x12\x7a", "\xff\xf8\x74\x08\x13\x08\x7f\x58"} {
-		file = append(append(file, make([]byte, 1000)...), frame...)
-	}
-	return append(file, 0, 0)
 }
 
 func be32(n ...uint32) (b []byte) {

@@ -200,15 +200,15 @@ func (s *Store) find(ctx context.Context, key string) (*os.File, remote.Object, 
 
 // openFile opens a regular file: a symlink or a pipe is no object.
 func openFile(root *os.Root, key string) (*os.File, os.FileInfo, error) {
-	info, err := lstat(root, key)
-	if err != nil {
+	if _, err := lstat(root, key); err != nil {
 		return nil, nil, err
 	}
 	file, err := root.Open(key)
 	if err != nil {
 		return nil, nil, err
 	}
-	if info, err = file.Stat(); err != nil {
+	info, err := file.Stat()
+	if err != nil {
 		file.Close()
 		return nil, nil, err
 	}

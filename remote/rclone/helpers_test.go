@@ -1,14 +1,12 @@
 package rclone
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"io"
 	"os"
 	"os/exec"
 	"testing"
 
-	"github.com/codestory/codestoryd"
+	codestory "github.com/codestory/codestoryd"
 	"github.com/codestory/codestoryd/remote"
 	"github.com/codestory/codestoryd/remote/remotetest"
 )
@@ -47,11 +45,6 @@ func write(t *testing.T, path, data string) {
 	if err := os.WriteFile(path, []byte(data), 0o666); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func sum(data string) string {
-	digest := md5.Sum([]byte(data))
-	return hex.EncodeToString(digest[:])
 }
 
 // tasks are what a test runs in a process of its own: this test binary, with the task's name in the environment.

@@ -3,12 +3,9 @@ package s3
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -95,15 +92,4 @@ func TestNothingSentIsNotUnanswered(t *testing.T) {
 	if _, ok := errors.AsType[*remote.UnansweredError](err); ok || err == nil {
 		t.Errorf("put: %v", err)
 	}
-}
-
-func answeringTLS(t *testing.T, handler http.HandlerFunc, change func(*Options)) *Store {
-	t.Helper()
-	server := httptest.NewTLSServer(handler)
-	t.Cleanup(server.Close)
-	opts := valid()
-	opts.Endpoint, opts.CABundle = server.URL, filepath.Join(t.TempDir(), "ca.pem")
-	write(t, opts.CABundle, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	change(&opts)
-	return mustNew(t, opts)
 }
