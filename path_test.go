@@ -130,7 +130,7 @@ func TestParseMetadata(t *testing.T) {
 		t.Errorf("%+v, %q, %v", m, faults, err)
 	}
 	m, faults, err = codestory.ParseMetadata([]byte(`{"user_id": "ada", "title": 5, "created_at": "yesterday", "language": "en"}`))
-	if err != nil || !m.Owner.Is("ada") || m.Title != "" || m.Language != "en" || !strings.HasSuffix(faults, ": title, created_at") {
+	if err != nil || !m.Owner.Is("ada") || m.Title != "" || m.Language != "en" || !strings.HasPrefix(faults, "metadata.json: title is not text; created_at is not a time") {
 		t.Errorf("with fields that do not fit: %+v, %q, %v", m, faults, err)
 	}
 	for _, bad := range []string{"", "{", "[]", `"text"`, strings.Repeat(" ", codestory.MaxMetadataBytes) + "{}"} {
