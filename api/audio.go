@@ -48,7 +48,7 @@ func parseLinkRequest(r *http.Request, path codestory.Path, method string) (link
 
 // audio answers GET …/audio with a link.
 func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest) error {
-	path := req.audioPath()
+	path := s.audioPath(req)
 	linkReq, err := parseLinkRequest(r, path, http.MethodGet)
 	if err != nil {
 		return err
@@ -74,6 +74,14 @@ func (s *server) audio(w http.ResponseWriter, r *http.Request, req storyRequest)
 	return nil
 }
 
+// audioPath is the file that plays, if there is one.
+func (s *server) audioPath(req storyRequest) codestory.Path {
+	if req.chapter == 0 {
+		return req.audioPath()
+	}
+	return s.lib.Chapter(req.id, req.chapter)
+}
+
 // ownerOf is whose the story is: for a player the owner that it was let in for.
 func (s *server) ownerOf(req storyRequest) codestory.Owner {
 	if req.owner.Known() {
@@ -86,7 +94,7 @@ func (s *server) ownerOf(req storyRequest) codestory.Owner {
 // stream answers GET and HEAD …/audio/stream with a redirect to a link for the same method, or with proxy=1 with the
 // bytes themselves: for clients that bring their Authorization header along to where they are redirected.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, req storyRequest) error {
-	linkReq, err := parseLinkRequest(r, req.audioPath(), r.Method)
+	linkReq, err := parseLinkRequest(r, s.audioPath(req), r.Method)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func parseStoryRequest(p httprouter.Params) (storyRequest, error) {
 	return req, nil
 }
 
-// audioPath is the file that the route plays.
+// audioPath is the path that codestoryd gives what the route is of.
 func (r storyRequest) audioPath() codestory.Path {
 	if r.chapter == 0 {
 		return codestory.StoryAudioPath(r.id)
@@ -188,6 +188,9 @@ func playsAs(story codestory.Story) (codestory.Path, bool) {
 		return f.Path, true
 	}
 	first := codestory.ChapterPath(story.ID, 1)
+	if i := slices.IndexFunc(story.Chapters, func(c codestory.Chapter) bool { return c.Number == 1 }); i >= 0 {
+		first = story.Chapters[i].Path
+	}
 	return first, sounds(playable[first]) || slices.Contains(story.Kept, first)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -52,6 +53,31 @@ func (d *Daemon) locate(ctx context.Context, path codestory.Path, current bool) 
 		stored := d.gate.reads() && (!here || d.gate.answersNow(ctx))
 		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: stored, Local: here}, nil
 	}
+}
+
+// Chapter is where chapter n is: under the name that codestoryd gives it, else under that of the file with its number, if there is
+// one.
+func (d *Daemon) Chapter(id codestory.StoryID, n int) codestory.Path {
+	path := codestory.ChapterPath(id, n)
+	if _, here, err := d.here(path); here || err != nil {
+		return path
+	}
+	if f, err := d.queue.File(path); err == nil && f.State != codestory.Missing {
+		return path
+	}
+	s, err := d.queue.Story(id)
+	if err != nil {
+		return path
+	}
+	story, err := d.describe(s)
+	if err != nil {
+		return path
+	}
+	isIt := func(c codestory.Chapter) bool { return c.Number == n }
+	if i := slices.IndexFunc(story.Chapters, isIt); i >= 0 {
+		return story.Chapters[i].Path
+	}
+	return path
 }
 
 // here is the version of the file that is on this machine, if it is. An error says that this cannot be told.

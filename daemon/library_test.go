@@ -226,3 +226,36 @@ func TestMetadataThatDoesNotParseIsUploadedAndReported(t *testing.T) {
 		}
 	})
 }
+
+// A chapter is found under any number of digits, and of two files with one number the one named as codestoryd does is it, if it is
+// anywhere.
+func TestChaptersOfAnyDigits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, &scripted{}, Options{})
+		in := func(name string) codestory.Path { return codestory.Path(string(kilo) + "/chapters/" + name) }
+		w.write(codestory.MetadataPath(kilo), `{"chapters": [{"number": 1, "title": "One"}, {"number": 2, "title": "Two"}, {"number": 100, "title": "Hundred"}]}`)
+		for _, name := range []string{"chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3"} {
+			w.write(in(name), name)
+		}
+		expect := func(names ...string) {
+			t.Helper()
+			s, err := w.Story(t.Context(), kilo)
+			if err != nil || len(s.Chapters) != len(names) {
+				t.Fatalf("chapters %+v, %v", s.Chapters, err)
+			}
+			for i, c := range s.Chapters {
+				if c.Path != in(names[i]) || c.Title == "" || c.State == codestory.Missing || w.Chapter(kilo, c.Number) != c.Path {
+					t.Errorf("chapter %+v, and %s, want %s", c, w.Chapter(kilo, c.Number), names[i])
+				}
+			}
+		}
+		expect("chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		w.write(in("chapter_1.mp3"), "one")
+		expect("chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		w.write(in("chapter_01.mp3"), "one")
+		expect("chapter_01.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		if got := w.Chapter(kilo, 7); got != codestory.ChapterPath(kilo, 7) {
+			t.Errorf("one that is nowhere is at %s", got)
+		}
+	})
+}
