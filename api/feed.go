@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
@@ -36,11 +37,15 @@ func (s *server) feedURL(story codestory.Story, ending string, q url.Values) str
 	return s.absoluteURL("/feed/"+string(story.ID)+ending, q)
 }
 
-// libraryURL is the URL of the feed of all the user's stories: of those from cursor on.
-func (s *server) libraryURL(user, cursor string) string {
+// libraryURL is the URL of the feed of all the user's stories: of those from cursor on, whose episodes are older than newer if
+// that is a time.
+func (s *server) libraryURL(user, cursor string, newer time.Time) string {
 	q := url.Values{"k": {s.access.LibraryKey(user)}}
 	if cursor != "" {
 		q.Set("cursor", cursor)
+	}
+	if !newer.IsZero() {
+		q.Set("before", newer.UTC().Format(time.RFC3339))
 	}
 	return s.absoluteURL("/feed/"+feedLibrary, q)
 }
@@ -59,7 +64,7 @@ func (s *server) feed(w http.ResponseWriter, r *http.Request, p httprouter.Param
 			return errLinkInvalid
 		}
 		return s.rooms.serve(r, libraryClient(user), feeds, func(r *http.Request) error {
-			return s.libraryFeed(w, r, user, q.Get("cursor"))
+			return s.libraryFeed(w, r, user, q)
 		})
 	}
 	name, ending, _ := strings.Cut(file, ".")
@@ -136,10 +141,18 @@ const (
 )
 
 // libraryFeed answers with the stories of one user, the newest first, one episode for each.
-func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, cursor string) error {
+func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user string, q url.Values) error {
+	var oldest time.Time // of what is in the feed, or before it
+	if q.Has("before") {
+		var err error
+		if oldest, err = time.Parse(time.RFC3339, q.Get("before")); err != nil {
+			return badRequest("invalid_parameter", "before has to be a time as RFC 3339 has it")
+		}
+	}
+	cursor := q.Get("cursor")
 	podcast := feed.Podcast{
 		Title: "Code Story", Description: "All stories, the newest first.",
-		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor),
+		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor, oldest),
 	}
 	if user != "" {
 		podcast.Title += ": " + user
@@ -150,11 +163,13 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *http.Request, user, curso
 			return err
 		}
 		show := s.newShow(l.Story)
-		podcast.Episodes = append(podcast.Episodes, show.inLibrary()...)
+		episodes := show.inLibrary()
+		oldest = feed.Before(oldest, episodes)
+		podcast.Episodes = append(podcast.Episodes, episodes...)
 		podcast.Image = cmp.Or(podcast.Image, show.cover) // of the newest that has one
 		stories++
 		if l.next != nil && (stories == maxLibrary || len(podcast.Episodes) >= maxLibraryEpisodes) {
-			podcast.Next = s.libraryURL(user, *l.next)
+			podcast.Next = s.libraryURL(user, *l.next, oldest)
 			break
 		}
 	}
@@ -255,5 +270,5 @@ func (s *server) rotateLibraryKey(w http.ResponseWriter, r *http.Request, _ http
 }
 
 func (s *server) writeLibrary(w http.ResponseWriter, user string) error {
-	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "")})
+	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "", time.Time{})})
 }

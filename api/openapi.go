@@ -110,7 +110,7 @@ var operations = []operation{
 	{method: "GET", path: "/feed/{id}.vtt", route: feedRoute, id: "feedTranscript", summary: "A chapter's part of the story's transcript.",
 		params: []string{"k", "chapter"}, answers: []reply{{http.StatusOK, "WebVTT", "text/vtt", nil}}, problems: []int{400, 403, 404, 503}},
 	{method: "GET", path: "/feed/library.xml", route: feedRoute, id: "libraryFeed", summary: "All the stories of one user as a podcast.",
-		params: []string{"k", "cursor"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{400, 403, 503}},
+		params: []string{"k", "cursor", "before"}, answers: []reply{{http.StatusOK, "RSS 2.0", "application/rss+xml", nil}}, problems: []int{400, 403, 503}},
 	{method: "POST", path: formRoute + "{id}/{path}", route: formRoute + "*path", id: "upload", summary: "Take the file of a form that the daemon signed.",
 		answers: noContent, problems: []int{400, 403, 408, 409, 413, 503, 507}},
 

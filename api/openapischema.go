@@ -11,6 +11,7 @@ import (
 // params are the parameters of queries, by name.
 var params = map[string]object{
 	"at":         {"type": "integer", "minimum": 0}, // milliseconds
+	"before":     {"type": "string", "format": "date-time"},
 	"bytes":      {"type": "integer", "minimum": 1},
 	"challenge":  {"type": "string", "maxLength": maxChallenge},
 	"chapter":    {"type": "integer", "minimum": 1},

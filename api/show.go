@@ -175,7 +175,9 @@ func (v show) tracks() []feed.Track {
 	var tracks []feed.Track
 	for _, p := range v.pieces {
 		t := feed.Track{Title: p.title, URL: v.s.playURL(p.file.Path, v.story.Owner), Seconds: p.seconds}
-		t.Stamped = func(seconds float64) string { return v.s.stampedURL(p.file, v.story.Owner, seconds) }
+		if packed(p.file) {
+			t.Stamped = func(seconds float64) string { return v.s.stampedURL(p.file, v.story.Owner, seconds) }
+		}
 		tracks = append(tracks, t)
 	}
 	return tracks

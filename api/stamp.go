@@ -17,6 +17,12 @@ import (
 // does, and holds no other tags: in the middle of a stream they are errors to decoders. So its bytes are not quite the
 // file's, and come through the daemon, wherever the file is.
 
+// packed reports whether the file is of the kind that takes a stamp (RFC 8216, section 3.4), whatever its name says: MPEG audio, or
+// AAC in ADTS. Before it was read its name tells. A stamp and a cut would only harm another.
+func packed(f codestory.File) bool {
+	return f.ContentType == "audio/aac" || f.ContentType == "audio/mpeg" && (f.Audio == nil || f.Audio.SoundSize > 0)
+}
+
 // stampedURL is the player URL of the file as a piece that begins at that time.
 func (s *server) stampedURL(f codestory.File, owner codestory.Owner, seconds float64) string {
 	q := url.Values{"k": {s.access.PlayKey(f.Path.Story(), owner)}, "at": {strconv.FormatInt(int64(math.Round(seconds*1000)), 10)}}

@@ -14,7 +14,7 @@ type Track struct {
 	Title   string
 	URL     string
 	Seconds float64 // it plays; 0 where that is not known
-	// Stamped is the URL of its sound behind a Stamp of that time, for HLS.
+	// Stamped is the URL of its sound behind a Stamp of that time, for HLS; nil for a file that takes none, whose URL stands there.
 	Stamped func(seconds float64) string
 }
 
@@ -38,10 +38,10 @@ func Playlist(title string, tracks []Track) []byte {
 		if known(t.Seconds) {
 			seconds = fmt.Sprintf("%.3f", t.Seconds)
 		}
-		if hls {
+		if hls && t.Stamped != nil {
 			url = t.Stamped(at)
-			at += t.Seconds
 		}
+		at += t.Seconds
 		fmt.Fprintf(&b, "#EXTINF:%s,%s\n%s\n", seconds, line(t.Title), url)
 	}
 	if hls {
