@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -9,18 +10,25 @@ import (
 	"github.com/codestory/codestoryd/daemon/watch"
 )
 
-// localContent is the file on this machine. Where that is the version that the store has, it has the store's ETag, so
-// that a player can go on with the one what it began with the other.
-func (d *Daemon) localContent(path codestory.Path, f *watch.File) *codestory.Content {
+// localContent is the file on this machine. Its ETag is of the version, so that it stays when the upload ends.
+func (d *Daemon) localContent(f *watch.File) *codestory.Content {
 	version := f.Version()
-	c := &codestory.Content{Body: fileBody{f}, Size: version.Size, Modified: version.Modified()}
-	if known, err := d.queue.File(path); err == nil && known.State == codestory.Synced && known.Version == version {
-		c.ETag = known.Stored.ETag
+	return &codestory.Content{Body: fileBody{f}, Size: version.Size, Modified: version.Modified(), ETag: versionTag(version)}
+}
+
+// storedContent is the object in the store. If it was stored from a version of the local file it has that version's ETag, so that a
+// player can resume with the one what it began with the other; else the store's own.
+func (d *Daemon) storedContent(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	content, err := objectContent(ctx, attentive{d.remote, d, path}, path)
+	if err != nil {
+		return nil, err
 	}
-	if c.ETag == "" {
-		c.ETag = versionTag(version)
+	known, err := d.queue.File(path)
+	if err == nil && known.State == codestory.Synced && known.Version != (codestory.Version{}) &&
+		content.ETag != "" && known.Stored.ETag == content.ETag {
+		content.ETag = versionTag(known.Version)
 	}
-	return c
+	return content, nil
 }
 
 // versionTag tells two versions apart without reading them.

@@ -122,7 +122,7 @@ func (d *Daemon) Open(ctx context.Context, path codestory.Path) (*codestory.Cont
 	if !loc.Stored {
 		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	content, err = objectContent(ctx, attentive{d.remote, d, path}, path)
+	content, err = d.storedContent(ctx, path)
 	if err != nil {
 		return nil, d.unanswered(ctx, err)
 	}
@@ -134,7 +134,7 @@ func (d *Daemon) OpenHere(ctx context.Context, path codestory.Path) (*codestory.
 	f, err := d.tree.OpenStable(ctx, path)
 	switch {
 	case err == nil:
-		return d.localContent(path, f), nil
+		return d.localContent(f), nil
 	case errors.Is(err, watch.ErrDirMissing):
 		return nil, fmt.Errorf("%w: %w", codestory.ErrNotFound, err)
 	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrChanged), ctx.Err() != nil:

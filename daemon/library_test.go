@@ -150,12 +150,12 @@ func TestOddMetadataIsAProblem(t *testing.T) {
 
 func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, &scripted{}, Options{})
+		store := &scripted{}
+		w := newWorld(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "0123456789")
-		w.upload(time.Second)
 		var tags []string
-		for _, where := range []string{"here", "in the store"} {
+		for _, where := range []string{"here", "here and in the store", "in the store"} {
 			c, err := w.Open(t.Context(), path)
 			if err != nil {
 				t.Fatalf("%s: %v", where, err)
@@ -172,10 +172,20 @@ func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 				t.Error(err)
 			}
 			tags = append(tags, c.ETag)
-			_ = os.Remove(filepath.Join(w.tree.Dir(), string(path)))
+			if where == "here" {
+				w.upload(time.Second)
+			} else {
+				_ = os.Remove(filepath.Join(w.tree.Dir(), string(path)))
+			}
 		}
-		if tags[0] == "" || tags[0] != tags[1] {
+		if tags[0] == "" || tags[0] != tags[1] || tags[1] != tags[2] {
 			t.Errorf("the same bytes have the ETags %q", tags)
+		}
+		store.Set(path.Key(), "9876543210")
+		if c, err := w.Open(t.Context(), path); err != nil || c.ETag == tags[0] {
+			t.Errorf("other bytes have the ETag %q, %v", c.ETag, err)
+		} else if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,7 +221,7 @@ func oddMetadata(q *queue.Queue) ([]codestory.Problem, error) {
 		Message: "not all of metadata.json is read: what is listed does not show in stories and feeds",
 	}
 	for _, f := range odd {
-		p.Details = append(p.Details, f.Path+": "+f.Reason)
+		p.Details = append(p.Details, f.Path+": "+strings.TrimPrefix(f.Reason, "metadata.json: ")) // the path says it
 	}
 	if others > 0 {
 		p.Details = append(p.Details, fmt.Sprintf("and %d more", others))
