@@ -121,7 +121,7 @@ func BenchmarkRange(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer root.Close()
-	time.Sleep(longestTick + 10*time.Millisecond) // so that OpenStable need not wait
+	time.Sleep(heldOpen + 10*time.Millisecond) // so that OpenStable need not wait
 	for _, length := range []int64{64 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("%dKiB/tree", length>>10), func(b *testing.B) {
 			benchHandler(b, length, func(w http.ResponseWriter, r *http.Request) {

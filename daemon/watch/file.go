@@ -14,8 +14,11 @@ import (
 const (
 	// stableTries bounds how often OpenStable opens a file that is being written to.
 	stableTries = 20
-	// longWrite is how long one write call may take: the file is stamped when it begins.
+	// longWrite is how long one write call may take, if nothing tells whether there is a writer: the file is stamped when
+	// the call begins. heldOpen is the same for a file that somebody is known to have open for writing: a busy machine may
+	// stop that writer in the middle of a call for long.
 	longWrite = 100 * time.Millisecond
+	heldOpen  = 2 * time.Second
 	// kernelTick is how far the clock that stamps files may be behind, and longestTick the same on file systems that
 	// keep whole seconds.
 	kernelTick  = 10 * time.Millisecond
@@ -71,7 +74,7 @@ func (t *Tree) OpenStable(ctx context.Context, path codestory.Path) (*File, erro
 			return nil, err
 		}
 		written := f.Version().Written().UnixNano()
-		if stampNow() > written+int64(longestTick) {
+		if stampNow() > written+int64(heldOpen) {
 			return f, nil
 		}
 		if awaitTick(ctx, written) && f.writeEnded(written) && f.Unchanged() == nil {
@@ -88,8 +91,15 @@ func (t *Tree) OpenStable(ctx context.Context, path codestory.Path) (*File, erro
 // writeEnded reports whether the write that stamped the file has ended: nobody has it open for writing, or the stamp,
 // in nanoseconds since 1970, is old enough.
 func (f *File) writeEnded(stamp int64) bool {
-	answer, _, err := writersOf(f.file)
-	return err == nil && answer == writersNone || time.Now().UnixNano()-stamp > int64(longWrite)
+	age := time.Duration(time.Now().UnixNano() - stamp)
+	switch answer, _, err := writersOf(f.file); {
+	case err == nil && answer == writersNone:
+		return true
+	case err == nil && answer == writersSome:
+		return age > heldOpen
+	default:
+		return age > longWrite
+	}
 }
 
 // tickEnd is the latest time at which a change may have been stamped with that time, in nanoseconds since 1970.
