@@ -123,7 +123,7 @@ func readTime(raw json.RawMessage, to *time.Time) error {
 	text = strings.ReplaceAll(text, " ", "")
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			return setYears(to, t)
+			return setEncodable(to, t)
 		}
 	}
 	return errNotTime
@@ -134,17 +134,18 @@ func setUnix(to *time.Time, seconds float64) error {
 		return errNotTime
 	}
 	whole, fraction := math.Modf(seconds)
-	return setYears(to, time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000))
+	return setEncodable(to, time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000).UTC())
 }
 
-// setYears sets a time that every format can hold.
-func setYears(to *time.Time, t time.Time) error {
-	t = t.UTC()
-	if t.Year() < 1 || t.Year() > 9999 {
-		return errNotTime
+// setEncodable sets a time that can be written as RFC 3339: in UTC, or in its own zone if that alone is within the years.
+func setEncodable(to *time.Time, t time.Time) error {
+	for _, t := range []time.Time{t.UTC(), t} {
+		if _, err := t.MarshalText(); err == nil {
+			*to = t
+			return nil
+		}
 	}
-	*to = t
-	return nil
+	return errNotTime
 }
 
 // readOwner reads user_id. A number counts as it is written: 42 is the user "42", and 1e3 is "1e3".

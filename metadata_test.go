@@ -157,7 +157,8 @@ func TestParseMetadataTimes(t *testing.T) {
 		`1768210200000`:                   {},
 		`1e300`:                           {},
 		`["2026-01-12"]`:                  {},
-		`"9999-12-31T23:59:59-12:00"`:     {},
+		`253402300800`:                    {},
+		`"9999-12-31T23:59:59-24:00"`:     {},
 	} {
 		m, faults, err := codestory.ParseMetadata([]byte(`{"title": "T", "created_at": ` + text + `}`))
 		bad := want.IsZero() && text != `""` && text != "null"
@@ -193,6 +194,7 @@ func TestParseMetadataNamesFields(t *testing.T) {
 func FuzzParseMetadata(f *testing.F) {
 	f.Add([]byte(`{"created_at": 1e11, "chapters": [{"duration_seconds": 1e999, "number": "9e9"}, null, {}], "source": {}}`))
 	f.Add([]byte("\ufeff{\"created_at\": \"0001-01-01T00:00:00+14:00\", \"user_id\": NaN}"))
+	f.Add([]byte(`{"created_at": "9999-12-31T23:59:59-23:59"}`))
 	f.Add([]byte(inUTF16(`{"title": "T", "chapters": [{"title": "\ud800"}]}`, 0, 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, _, err := codestory.ParseMetadata(data)
