@@ -60,9 +60,10 @@ type Source struct {
 
 // MetadataChapter is what metadata.json says of one chapter.
 type MetadataChapter struct {
-	Number          int      `json:"number"`
+	Number          int      `json:"number"` // its position in the list if it has none; 0 if that is another's number
 	Title           string   `json:"title,omitempty"`
-	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
+	DurationSeconds *float64 `json:"duration_seconds,omitempty"` // above 0, or nil
+	File            string   `json:"file,omitempty"`             // its path in the story's folder
 }
 
 // ParseMetadata reads a metadata.json. Each field stands for itself: one that does not parse leaves the others as they
@@ -73,72 +74,106 @@ func ParseMetadata(data []byte) (m Metadata, faults string, err error) {
 		return Metadata{}, "", fmt.Errorf("metadata.json has %d bytes; at most %d are read", len(data), MaxMetadataBytes)
 	}
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
+	if err := json.Unmarshal(metadataText(data), &fields); err != nil {
 		return Metadata{}, "", fmt.Errorf("metadata.json does not parse: %w", err)
 	}
 	if fields == nil {
 		return Metadata{}, "", errors.New("metadata.json is null, not an object")
 	}
-	var bad []string
+	var bad fieldFaults
 	for _, f := range []struct {
 		name string
-		to   any
+		to   *string
 	}{
-		{"story_id", &m.StoryID}, {"title", &m.Title}, {"description", &m.Description},
-		{"language", &m.Language}, {"created_at", &m.CreatedAt}, {"source", &m.Source},
+		{"story_id", &m.StoryID}, {"title", &m.Title}, {"description", &m.Description}, {"language", &m.Language},
 	} {
-		if raw, ok := fields[f.name]; ok && json.Unmarshal(raw, f.to) != nil {
-			bad = append(bad, f.name)
-		}
+		bad.add(f.name, readText(fields[f.name], f.to))
 	}
-	if !m.readOwner(fields["user_id"]) {
-		bad = append(bad, "user_id")
-	}
-	var said []string
-	if raw, ok := fields["chapters"]; ok {
-		var left int
-		if m.Chapters, left, err = parseChapters(raw); err != nil {
-			bad = append(bad, "chapters")
-		}
-		if left > 0 {
-			said = append(said, fmt.Sprintf("metadata.json has %d chapters: the first %d are read, and the other %d left out",
-				MaxChapters+left, MaxChapters, left))
-		}
-	}
-	if len(bad) > 0 {
-		said = append(said, "metadata.json has what does not fit in: "+strings.Join(bad, ", "))
+	bad.add("created_at", readTime(fields["created_at"], &m.CreatedAt))
+	readSource(fields["source"], &m.Source, &bad)
+	bad.add("user_id", m.readOwner(fields["user_id"]))
+	var left int
+	m.Chapters, left = readChapters(fields["chapters"], &bad)
+	said := bad.sentences()
+	if left > 0 {
+		said = append(said, fmt.Sprintf("it has %d chapters: the first %d are read, and the other %d left out",
+			MaxChapters+left, MaxChapters, left))
 	}
 	if long := m.cut(); long > 0 {
-		said = append(said, fmt.Sprintf("metadata.json has %d texts that are too long: only their beginning is read", long))
+		said = append(said, fmt.Sprintf("it has %d texts that are too long: only their beginning is read", long))
 	}
-	return m, strings.Join(said, "; "), nil
+	if len(said) > 0 {
+		faults = "metadata.json: " + strings.Join(said, "; ")
+	}
+	return m, faults, nil
 }
 
-// parseChapters reads the first MaxChapters of a list, one after the other, and counts those that are left. An error says that
-// something in them does not fit.
-func parseChapters(raw json.RawMessage) (chapters []MetadataChapter, left int, err error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	switch token, err := dec.Token(); {
-	case err != nil:
-		return nil, 0, err
-	case token == nil: // null
-		return nil, 0, nil
-	case token != json.Delim('['):
-		return nil, 0, errors.New("chapters are not a list")
+// readChapters reads the first MaxChapters of a list, one after the other, and counts those that are left.
+func readChapters(raw json.RawMessage, faults *fieldFaults) (chapters []MetadataChapter, left int) {
+	if absent(raw) {
+		return nil, 0
 	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if token, err := dec.Token(); err != nil || token != json.Delim('[') {
+		faults.add("chapters", errNotList)
+		return nil, 0
+	}
+	var unnumbered []int
 	for dec.More() {
 		if len(chapters) == MaxChapters {
 			_ = dec.Decode(&struct{}{}) // keeps nothing; the syntax was checked before
 			left++
 			continue
 		}
-		var c MetadataChapter
-		if badField := dec.Decode(&c); badField != nil {
-			err = badField
+		c, isObject := readChapter(dec, len(chapters), faults)
+		if isObject && c.Number == 0 {
+			unnumbered = append(unnumbered, len(chapters))
 		}
 		chapters = append(chapters, c)
 	}
-	return chapters, left, err
+	numberByPosition(chapters, unnumbered, faults)
+	return chapters, left
+}
+
+// readChapter reads the next chapter of a list, at that place in it, each field for itself.
+func readChapter(dec *json.Decoder, place int, faults *fieldFaults) (c MetadataChapter, isObject bool) {
+	var fields *struct {
+		Number          json.RawMessage
+		Title           json.RawMessage
+		DurationSeconds json.RawMessage `json:"duration_seconds"`
+		File            json.RawMessage
+	}
+	if dec.Decode(&fields) != nil || fields == nil {
+		faults.addChapter(place, "", errNotObject)
+		return c, false
+	}
+	faults.addChapter(place, "number", readPosition(fields.Number, &c.Number))
+	faults.addChapter(place, "title", readText(fields.Title, &c.Title))
+	faults.addChapter(place, "duration_seconds", readDuration(fields.DurationSeconds, &c.DurationSeconds))
+	faults.addChapter(place, "file", readText(fields.File, &c.File))
+	if len(c.File) > MaxKeyBytes {
+		faults.addChapter(place, "file", errLongName)
+		c.File = ""
+	}
+	return c, true
+}
+
+// numberByPosition numbers the chapters that have no number. One that would take another's stays without.
+func numberByPosition(chapters []MetadataChapter, unnumbered []int, faults *fieldFaults) {
+	if len(unnumbered) == 0 {
+		return
+	}
+	numbers := map[int]bool{}
+	for _, c := range chapters {
+		numbers[c.Number] = true
+	}
+	for _, i := range unnumbered {
+		if numbers[i+1] {
+			faults.addChapter(i, "number", errNumberTaken)
+			continue
+		}
+		chapters[i].Number = i + 1
+	}
 }
 
 // cut shortens the texts that are too long and counts them. Whose story it is stays as it is.
@@ -165,31 +200,4 @@ func (m *Metadata) cut() (n int) {
 		shorten(&m.Chapters[i].Title, min(maxTitle, maxTitles/len(m.Chapters)))
 	}
 	return n
-}
-
-// readOwner reads user_id, nil if it is absent, and reports whether it is of a type and length that it may have. A
-// number counts as it is written: 42 is the user "42", and 1e3 is "1e3".
-func (m *Metadata) readOwner(raw json.RawMessage) bool {
-	if len(raw) == 0 || string(raw) == "null" {
-		m.Unowned = true
-		return true
-	}
-	switch c := raw[0]; {
-	case c == '"':
-		var user string
-		if json.Unmarshal(raw, &user) != nil {
-			return false
-		}
-		if len(user) > maxUser {
-			return false
-		}
-		m.Owner = OwnedBy(user)
-	case len(raw) > maxUser:
-		return false
-	case c == '-', '0' <= c && c <= '9':
-		m.Owner = OwnedBy(string(raw))
-	default:
-		return false
-	}
-	return true
 }

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
@@ -101,4 +103,130 @@ func TestParseMetadataLongOwner(t *testing.T) {
 			t.Error("the story lost its owner")
 		}
 	}
+}
+
+// What generators write beside the plain form is read as it is meant.
+func TestParseMetadataIsTolerant(t *testing.T) {
+	t.Parallel()
+	const plain = `{"title": "T", "user_id": "ada", "chapters": [{"number": 1, "title": "Öne 😀"}, {"number": 2, "title": "Two"}]}`
+	for name, data := range map[string]string{
+		"a byte order mark":       "\ufeff" + plain,
+		"UTF-16, little":          inUTF16(plain, 0, 8),
+		"UTF-16, big":             inUTF16(plain, 8, 0),
+		"numbers in strings":      strings.NewReplacer(`: 1,`, `: "1",`, `: 2,`, `: " 02 ",`).Replace(plain),
+		"numbers with a fraction": strings.NewReplacer(`: 1,`, `: 1.0,`, `: 2,`, `: "2.0",`).Replace(plain),
+		"without numbers":         strings.NewReplacer(`"number": 1,`, ``, `"number": 2,`, `"number": null,`).Replace(plain),
+		"no numbers": strings.NewReplacer(`: 1,`, `: 1, "duration_seconds": NaN,`, `: 2,`, `: Infinity, "duration_seconds": -Infinity,`).
+			Replace(plain),
+		"durations of nothing": strings.NewReplacer(`: 1,`, `: 1, "duration_seconds": 0,`, `: 2,`, `: 2, "duration_seconds": -3.5,`).
+			Replace(plain),
+	} {
+		m, faults, err := codestory.ParseMetadata([]byte(data))
+		if err != nil || faults != "" || m.Title != "T" || !m.Owner.Is("ada") || len(m.Chapters) != 2 ||
+			m.Chapters[0] != (codestory.MetadataChapter{Number: 1, Title: "Öne 😀"}) ||
+			m.Chapters[1] != (codestory.MetadataChapter{Number: 2, Title: "Two"}) {
+			t.Errorf("%s: %+v, %q, %v", name, m, faults, err)
+		}
+	}
+	m, _, err := codestory.ParseMetadata([]byte(`{"title": "NaN \" Infinity", "description": "\\", "language": NaN}`))
+	if err != nil || m.Title != `NaN " Infinity` || m.Description != `\` {
+		t.Errorf("words in strings: %+v, %v", m, err)
+	}
+	for _, bad := range []string{`{NaN: 1}`, `{"title": 1NaN}`, `{"title": "NaN}`, "\xff\xfe{\x00}", `{"title": nan}`} {
+		if m, _, err := codestory.ParseMetadata([]byte(bad)); err == nil {
+			t.Errorf("%q: %+v", bad, m)
+		}
+	}
+}
+
+// inUTF16 encodes a text behind a byte order mark. The two bytes of a unit are shifted by so much.
+func inUTF16(text string, first, second int) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		b = append(b, byte(unit>>first), byte(unit>>second))
+	}
+	return string(b)
+}
+
+func TestParseMetadataTimes(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 12, 9, 30, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		`"2026-01-12T09:30:00Z"`:          at,
+		`"2026-01-12T09:30:00"`:           at,
+		`"2026-01-12"`:                    at.Truncate(24 * time.Hour),
+		`"2026-01-12 09:30:00"`:           at,
+		`"2026-01-12T09:30:00+0000"`:      at,
+		`"2026-01-12T11:30:00+0200"`:      at,
+		`"2026-01-12 10:30:00+01"`:        at,
+		`"2026-01-12 09:30:00 +00:00"`:    at,
+		`" 2026-01-12t09:30:00.250000z "`: at.Add(250 * time.Millisecond),
+		`"2026-01-12 09:30:00.250 UTC"`:   at.Add(250 * time.Millisecond),
+		`1768210200`:                      at,
+		`1768210200.25`:                   at.Add(250 * time.Millisecond),
+		`"1768210200"`:                    at,
+		`1.7682102e9`:                     at,
+		`""`:                              {},
+		`null`:                            {},
+		`"yesterday"`:                     {},
+		`"2026"`:                          {},
+		`"2026-02-30"`:                    {},
+		`1768210200000`:                   {},
+		`1e300`:                           {},
+		`["2026-01-12"]`:                  {},
+		`253402300800`:                    {},
+		`"9999-12-31T23:59:59-24:00"`:     {},
+	} {
+		m, faults, err := codestory.ParseMetadata([]byte(`{"title": "T", "created_at": ` + text + `}`))
+		bad := want.IsZero() && text != `""` && text != "null"
+		if err != nil || m.Title != "T" || m.CreatedAt != want || (faults != "") != bad || bad && !strings.Contains(faults, "created_at is not a time") {
+			t.Errorf("%s: got %v, %q, %v; want %v", text, m.CreatedAt, faults, err, want)
+		}
+	}
+}
+
+// A field that does not fit costs that field alone, and is named once.
+func TestParseMetadataNamesFields(t *testing.T) {
+	t.Parallel()
+	m, faults, err := codestory.ParseMetadata([]byte(`{"title": "T", "user_id": ["ada"], "source": {"repository": 7, "commit": "c0ffee"}, "chapters": [
+		{"number": 1, "title": "One", "duration_seconds": "14.3"}, {"number": 2, "title": 2, "duration_seconds": 7.4, "file": "02-two.mp3"},
+		{"number": "three", "title": "Three", "duration_seconds": "12"}, {"title": "Taken"}, {"number": 4, "duration_seconds": true}, "six"]}`))
+	if err != nil || m.Title != "T" || m.Owner.Known() || m.Unowned || m.Source.Repository != "" || m.Source.Commit != "c0ffee" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	want := `[{"number":1,"title":"One"},{"number":2,"duration_seconds":7.4,"file":"02-two.mp3"},` +
+		`{"number":3,"title":"Three","duration_seconds":12},{"number":0,"title":"Taken"},{"number":4},{"number":0}]`
+	if got, err := json.Marshal(m.Chapters); err != nil || string(got) != want {
+		t.Errorf("chapters: %s, want %s", got, want)
+	}
+	if want := "metadata.json: source.repository is not text; user_id is neither text nor a number; " +
+		"chapters[0].duration_seconds is not a number (and in 1 more chapters); chapters[1].title is not text; " +
+		"chapters[2].number is not a whole number from 1 on; chapters[5] is not an object; " +
+		"chapters[3].number is absent, and its position is the number of another chapter"; faults != want {
+		t.Errorf("faults: %q, want %q", faults, want)
+	}
+}
+
+// Whatever a metadata.json holds, what is read of it can be kept.
+func FuzzParseMetadata(f *testing.F) {
+	f.Add([]byte(`{"created_at": 1e11, "chapters": [{"duration_seconds": 1e999, "number": "9e9"}, null, {}], "source": {}}`))
+	f.Add([]byte("\ufeff{\"created_at\": \"0001-01-01T00:00:00+14:00\", \"user_id\": NaN}"))
+	f.Add([]byte(`{"created_at": "9999-12-31T23:59:59-23:59"}`))
+	f.Add([]byte(inUTF16(`{"title": "T", "chapters": [{"title": "\ud800"}]}`, 0, 8)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, _, err := codestory.ParseMetadata(data)
+		if err != nil {
+			return
+		}
+		if m.Owner.Known() && m.Unowned || len(m.Chapters) > codestory.MaxChapters {
+			t.Errorf("%+v", m)
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &m); err != nil {
+			t.Errorf("%s: %v", b, err)
+		}
+	})
 }

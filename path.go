@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -60,10 +61,26 @@ func ParsePath(name string) (Path, error) {
 	if !utf8.ValidString(name) {
 		return fail(PathUnstorable, "the name is not valid UTF-8, and object keys have to be: rename it")
 	}
+	if i := strings.IndexFunc(name, unplayable); i >= 0 {
+		return fail(PathUnstorable, fmt.Sprintf("the name holds %s, which URLs and other systems change: rename it", named(name[i:])))
+	}
 	if n := len(KeyPrefix) + len(name); n > MaxKeyBytes {
 		return fail(PathUnstorable, fmt.Sprintf("the object key would be %d bytes, and S3 takes at most %d: shorten the name", n, MaxKeyBytes))
 	}
 	return Path(name), nil
+}
+
+// unplayable reports whether no file with that character in its name is stored. Browsers and players turn a backslash in a URL
+// into a slash and drop line ends, and a store's XML cannot hold most control characters.
+func unplayable(r rune) bool { return r == '\\' || unicode.IsControl(r) }
+
+// named is the first character of a text, for people.
+func named(text string) string {
+	r, _ := utf8.DecodeRuneInString(text)
+	if r == '\\' {
+		return "a backslash"
+	}
+	return fmt.Sprintf("the control character %U", r)
 }
 
 // IgnoredFile says why the file of that name, relative to the output directory, is not uploaded; "" where it is.
@@ -144,21 +161,23 @@ func (p Path) InStory() string {
 // IsMetadata reports whether this is the story's metadata.json.
 func (p Path) IsMetadata() bool { return p.InStory() == "metadata.json" }
 
-// Chapter is the number of the chapter that the file is, or 0 where it is none.
+// Chapter is the number of the chapter that the file is, or 0 if it is none. Any number of digits will do: chapter_1, _01 and _001
+// are chapter 1. If several files have one number, the chapter is the one named as ChapterPath does, else the first by name; one
+// that is somewhere goes before one that is missing.
 func (p Path) Chapter() int {
 	digits, ok := strings.CutPrefix(p.InStory(), "chapters/chapter_")
 	if !ok {
 		return 0
 	}
 	digits, ok = strings.CutSuffix(digits, ".mp3")
-	if !ok {
+	if !ok || strings.Trim(digits, "0123456789") != "" {
 		return 0
 	}
-	n, err := strconv.Atoi(digits)
-	if err != nil || n < 1 || p != ChapterPath(p.Story(), n) {
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil {
 		return 0
 	}
-	return n
+	return int(n)
 }
 
 // Rank orders the files of a story for upload, the lowest first, so that a player can start as early as possible:

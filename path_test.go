@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
@@ -22,18 +23,23 @@ func TestParsePath(t *testing.T) {
 		strings.ToUpper(kilo) + "/x": ok,
 		kilo + "/" + strings.Repeat("x", 1024-len("stories/")-37): ok,
 		kilo + "/" + strings.Repeat("x", 1025-len("stories/")-37): codestory.PathUnstorable,
-		kilo + "/a\xff.mp3": codestory.PathUnstorable,
-		"":                  codestory.PathInvalid,
-		"/" + kilo + "/x":   codestory.PathInvalid,
-		kilo + "/":          codestory.PathInvalid,
-		kilo + "//x":        codestory.PathInvalid,
-		kilo + "/../x":      codestory.PathInvalid,
-		kilo + "/./x":       codestory.PathInvalid,
-		kilo + "/a\x00b":    codestory.PathInvalid,
-		"..":                codestory.PathInvalid,
-		kilo:                codestory.PathIgnored,
-		"notes.txt":         codestory.PathIgnored,
-		kilo + "0/x":        codestory.PathIgnored,
+		kilo + "/a\xff.mp3":   codestory.PathUnstorable,
+		kilo + `/one\two.mp3`: codestory.PathUnstorable,
+		kilo + "/a\nb":        codestory.PathUnstorable,
+		kilo + "/a\tb/c.mp3":  codestory.PathUnstorable,
+		kilo + "/a\x7fb":      codestory.PathUnstorable,
+		kilo + "/a\u0085b":    codestory.PathUnstorable,
+		"":                    codestory.PathInvalid,
+		"/" + kilo + "/x":     codestory.PathInvalid,
+		kilo + "/":            codestory.PathInvalid,
+		kilo + "//x":          codestory.PathInvalid,
+		kilo + "/../x":        codestory.PathInvalid,
+		kilo + "/./x":         codestory.PathInvalid,
+		kilo + "/a\x00b":      codestory.PathInvalid,
+		"..":                  codestory.PathInvalid,
+		kilo:                  codestory.PathIgnored,
+		"notes.txt":           codestory.PathIgnored,
+		kilo + "0/x":          codestory.PathIgnored,
 		strings.ReplaceAll(kilo, "-", "_") + "/x": codestory.PathIgnored,
 		kilo + "/.hidden":                         codestory.PathIgnored,
 		kilo + "/.git/config":                     codestory.PathIgnored,
@@ -82,8 +88,11 @@ func FuzzParsePath(f *testing.F) {
 		if string(path.Story())+"/"+path.InStory() != name {
 			t.Fatalf("%q is taken apart as %q and %q", name, path.Story(), path.InStory())
 		}
-		if n := path.Chapter(); n != 0 && codestory.ChapterPath(path.Story(), n) != path {
+		if n := path.Chapter(); n < 0 || n != 0 && codestory.ChapterPath(path.Story(), n).Chapter() != n {
 			t.Fatalf("%q is taken for chapter %d", name, n)
+		}
+		if strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
+			t.Fatalf("%q was let through", name)
 		}
 	})
 }
@@ -96,16 +105,19 @@ func TestPathsOfAStory(t *testing.T) {
 		chapter, rank int
 		contentType   string
 	}{
-		codestory.MetadataPath(id):         {"/metadata.json", 0, 0, "application/json"},
-		codestory.ChapterPath(id, 1):       {"/chapters/chapter_01.mp3", 1, 1, "audio/mpeg"},
-		codestory.StoryAudioPath(id):       {"/audio/story.mp3", 0, 2, "audio/mpeg"},
-		codestory.ChapterPath(id, 100):     {"/chapters/chapter_100.mp3", 100, 3, "audio/mpeg"},
-		kilo + "/chapters/chapter_1.mp3":   {"/chapters/chapter_1.mp3", 0, 3, "audio/mpeg"},
-		kilo + "/chapters/chapter_001.mp3": {"/chapters/chapter_001.mp3", 0, 3, "audio/mpeg"},
-		kilo + "/chapters/chapter_00.mp3":  {"/chapters/chapter_00.mp3", 0, 3, "audio/mpeg"},
-		kilo + "/COVER.JPG":                {"/COVER.JPG", 0, 3, "image/jpeg"},
-		kilo + "/transcript.vtt":           {"/transcript.vtt", 0, 3, "text/vtt; charset=utf-8"},
-		kilo + "/what.is.this":             {"/what.is.this", 0, 3, "application/octet-stream"},
+		codestory.MetadataPath(id):                 {"/metadata.json", 0, 0, "application/json"},
+		codestory.ChapterPath(id, 1):               {"/chapters/chapter_01.mp3", 1, 1, "audio/mpeg"},
+		codestory.StoryAudioPath(id):               {"/audio/story.mp3", 0, 2, "audio/mpeg"},
+		codestory.ChapterPath(id, 100):             {"/chapters/chapter_100.mp3", 100, 3, "audio/mpeg"},
+		kilo + "/chapters/chapter_1.mp3":           {"/chapters/chapter_1.mp3", 1, 1, "audio/mpeg"},
+		kilo + "/chapters/chapter_001.mp3":         {"/chapters/chapter_001.mp3", 1, 1, "audio/mpeg"},
+		kilo + "/chapters/chapter_0100.mp3":        {"/chapters/chapter_0100.mp3", 100, 3, "audio/mpeg"},
+		kilo + "/chapters/chapter_+1.mp3":          {"/chapters/chapter_+1.mp3", 0, 3, "audio/mpeg"},
+		kilo + "/chapters/chapter_99999999999.mp3": {"/chapters/chapter_99999999999.mp3", 0, 3, "audio/mpeg"},
+		kilo + "/chapters/chapter_00.mp3":          {"/chapters/chapter_00.mp3", 0, 3, "audio/mpeg"},
+		kilo + "/COVER.JPG":                        {"/COVER.JPG", 0, 3, "image/jpeg"},
+		kilo + "/transcript.vtt":                   {"/transcript.vtt", 0, 3, "text/vtt; charset=utf-8"},
+		kilo + "/what.is.this":                     {"/what.is.this", 0, 3, "application/octet-stream"},
 	} {
 		if got := path.Key(); got != "stories/"+kilo+want.key {
 			t.Errorf("%s has the key %s", path, got)
@@ -130,7 +142,7 @@ func TestParseMetadata(t *testing.T) {
 		t.Errorf("%+v, %q, %v", m, faults, err)
 	}
 	m, faults, err = codestory.ParseMetadata([]byte(`{"user_id": "ada", "title": 5, "created_at": "yesterday", "language": "en"}`))
-	if err != nil || !m.Owner.Is("ada") || m.Title != "" || m.Language != "en" || !strings.HasSuffix(faults, ": title, created_at") {
+	if err != nil || !m.Owner.Is("ada") || m.Title != "" || m.Language != "en" || !strings.HasPrefix(faults, "metadata.json: title is not text; created_at is not a time") {
 		t.Errorf("with fields that do not fit: %+v, %q, %v", m, faults, err)
 	}
 	for _, bad := range []string{"", "{", "[]", `"text"`, strings.Repeat(" ", codestory.MaxMetadataBytes) + "{}"} {

@@ -203,3 +203,22 @@ func TestDownloadNames(t *testing.T) {
 		t.Errorf("stream: got %s", got)
 	}
 }
+
+// A chapter whose file is numbered with other digits has its link, its player URL and its place in the feed.
+func TestAudioOfAChapterOfOtherDigits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const name = "chapters/chapter_001.mp3"
+	w.addStory(newStory, map[string]file{name: {data: []byte("one"), local: true}}, "One")
+	w.lib.change(func() {
+		w.lib.stories[newStory].Chapters[0].Path = codestory.Path(string(newStory) + "/" + name)
+	})
+	for _, url := range []string{storyURL(newStory, "/chapters/1/audio"), storyURL(newStory, ""), w.feedURL(newStory, ".xml")} {
+		resp := w.request("GET", url, ownerToken)
+		wantStatus(t, resp, 200)
+		if got := body(t, resp); !strings.Contains(got, "/play/"+string(newStory)+"/"+name) || strings.Contains(got, "chapter_01.mp3") {
+			t.Errorf("%s: %s", url, got)
+		}
+	}
+	wantStatus(t, w.request("GET", storyURL(newStory, "/chapters/1/audio/stream?proxy=1"), ownerToken), 200)
+}

@@ -160,6 +160,20 @@ func (l *library) Story(ctx context.Context, id codestory.StoryID) (codestory.St
 	return story, nil
 }
 
+func (l *library) Chapter(id codestory.StoryID, n int) codestory.Path {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	path := codestory.ChapterPath(id, n)
+	if f := l.files[path]; f.local || f.stored {
+		return path
+	}
+	isIt := func(c codestory.Chapter) bool { return c.Number == n }
+	if chapters := l.stories[id].Chapters; slices.ContainsFunc(chapters, isIt) {
+		return chapters[slices.IndexFunc(chapters, isIt)].Path
+	}
+	return path
+}
+
 func (l *library) Locate(_ context.Context, path codestory.Path) (codestory.Location, error) {
 	defer l.enter("locate %s", path)()
 	f := l.files[path]

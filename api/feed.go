@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/codestory/codestoryd"
@@ -37,11 +38,15 @@ func (s *server) feedURL(story codestory.Story, ending string, q url.Values) str
 	return s.absoluteURL("/feed/"+string(story.ID)+ending, q)
 }
 
-// libraryURL is the URL of the feed of all the user's stories: of those from cursor on.
-func (s *server) libraryURL(user, cursor string) string {
+// libraryURL is the URL of the feed of all the user's stories: of those from cursor on, whose episodes are older than newer if
+// that is a time.
+func (s *server) libraryURL(user, cursor string, newer time.Time) string {
 	q := url.Values{"k": {s.access.LibraryKey(user)}}
 	if cursor != "" {
 		q.Set("cursor", cursor)
+	}
+	if !newer.IsZero() {
+		q.Set("before", newer.UTC().Format(time.RFC3339))
 	}
 	return s.absoluteURL("/feed/"+feedLibrary, q)
 }
@@ -138,10 +143,18 @@ const (
 
 // libraryFeed answers GET and HEAD /feed/library.xml with the stories of one user, the newest first, an episode for each.
 func (s *server) libraryFeed(w http.ResponseWriter, r *request) error {
-	user, cursor := r.user, r.URL.Query().Get("cursor")
+	q := r.URL.Query()
+	var oldest time.Time // of what is in the feed, or before it
+	if q.Has("before") {
+		var err error
+		if oldest, err = time.Parse(time.RFC3339, q.Get("before")); err != nil {
+			return badRequest("invalid_parameter", "before has to be a time as RFC 3339 has it")
+		}
+	}
+	user, cursor := r.user, q.Get("cursor")
 	podcast := feed.Podcast{
 		Title: "Code Story", Description: "All stories, the newest first.",
-		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor),
+		Link: s.absoluteURL("/", nil), Self: s.libraryURL(user, cursor, oldest),
 	}
 	if user != "" {
 		podcast.Title += ": " + user
@@ -152,11 +165,13 @@ func (s *server) libraryFeed(w http.ResponseWriter, r *request) error {
 			return err
 		}
 		e := s.newPlayableStory(l.Story)
-		podcast.Episodes = append(podcast.Episodes, e.forLibrary()...)
+		episodes := e.forLibrary()
+		oldest = feed.Before(oldest, episodes)
+		podcast.Episodes = append(podcast.Episodes, episodes...)
 		podcast.Image = cmp.Or(podcast.Image, e.cover) // of the newest that has one
 		stories++
 		if l.next != nil && (stories == maxLibrary || len(podcast.Episodes) >= maxLibraryEpisodes) {
-			podcast.Next = s.libraryURL(user, *l.next)
+			podcast.Next = s.libraryURL(user, *l.next, oldest)
 			break
 		}
 	}
@@ -247,12 +262,18 @@ func (s *server) rotateLibraryKey(w http.ResponseWriter, r *request) error {
 }
 
 func (s *server) writeLibrary(w http.ResponseWriter, user string) error {
-	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "")})
+	return writeJSON(w, http.StatusOK, codestory.Library{UserID: user, FeedURL: s.libraryURL(user, "", time.Time{})})
 }
 
 // A playlist names files as segments of one stream. A segment begins with a tag that says at which time of the stream it
 // does, and holds no other tags: in the middle of a stream they are errors to decoders. So its bytes are not quite the
 // file's, and come through the daemon, wherever the file is.
+
+// packed reports whether the file is of the kind that takes a timestamp (RFC 8216, section 3.4), whatever its name says: MPEG
+// audio, or AAC in ADTS. Before it was read its name tells. A timestamp and a cut would only harm another.
+func packed(f codestory.File) bool {
+	return f.ContentType == "audio/aac" || f.ContentType == "audio/mpeg" && (f.Audio == nil || f.Audio.SoundSize > 0)
+}
 
 // segmentURL is the player URL of the file as a segment that begins at that time.
 func (s *server) segmentURL(f codestory.File, owner codestory.Owner, seconds float64) string {

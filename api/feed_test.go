@@ -406,3 +406,51 @@ func TestFeedLeavesOutWhatIsEmpty(t *testing.T) {
 		}
 	}
 }
+
+// Whichever way a player sorts the library's feed by date, the chapters of each story stay together and in their order, over the
+// files of a long feed too.
+func TestLibraryFeedKeepsStoriesTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const stories, chapters = 30, 100
+	w.lib.change(func() {
+		for i := range stories {
+			id := codestory.StoryID("55555555-5555-4555-8555-" + strconv.Itoa(100000000000+i))
+			story := codestory.Story{ID: id, Title: strconv.Itoa(i), Owner: codestory.OwnedBy("bob"), CreatedAt: modified.Add(time.Duration(i/3) * 20 * time.Second)}
+			for n := range chapters {
+				path := codestory.ChapterPath(id, n+1)
+				story.Chapters = append(story.Chapters, codestory.Chapter{Number: n + 1, Path: path})
+				story.Files = append(story.Files, codestory.File{Path: path, Size: 1, State: codestory.Synced})
+			}
+			w.lib.stories[id] = story
+		}
+	})
+	var items []*gofeed.Item
+	for url := "/feed/library.xml?k=" + w.access.LibraryKey("bob"); url != ""; {
+		page, err := gofeed.NewParser().ParseString(body(t, w.request("GET", url, "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		items, url = append(items, page.Items...), ""
+		for _, l := range page.Extensions["atom"]["link"] {
+			if l.Attrs["rel"] == "next" {
+				url = l.Attrs["href"]
+			}
+		}
+	}
+	if len(items) != stories*chapters {
+		t.Fatalf("%d episodes", len(items))
+	}
+	for i, item := range items[1:] {
+		if !item.PublishedParsed.Before(*items[i].PublishedParsed) {
+			t.Fatalf("%s is not older than %s: %s, %s", item.Title, items[i].Title, item.Published, items[i].Published)
+		}
+	}
+	for i, item := range items {
+		story, _, _ := strings.Cut(items[i/chapters*chapters].Title, ":")
+		if want := story + ": Chapter " + strconv.Itoa(chapters-i%chapters); item.Title != want {
+			t.Fatalf("episode %d is %s, want %s", i, item.Title, want)
+		}
+	}
+	wantProblem(t, w.request("GET", "/feed/library.xml?k="+w.access.LibraryKey("bob")+"&before=now", ""), 400, "invalid_parameter")
+}

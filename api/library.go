@@ -20,6 +20,9 @@ type Library interface {
 	OwnerNow(id codestory.StoryID) (codestory.Owner, error)
 	// Story describes the story with its files. PlayURL and FeedURL are left to the caller.
 	Story(ctx context.Context, id codestory.StoryID) (codestory.Story, error)
+	// Chapter is where the story's chapter n is: its file if it is known under any number of digits, else its path. It asks
+	// nobody.
+	Chapter(id codestory.StoryID, n int) codestory.Path
 	// Locate says where the present version of the file can be had. A file that is neither here nor in the index
 	// is asked of the store.
 	Locate(ctx context.Context, path codestory.Path) (codestory.Location, error)

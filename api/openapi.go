@@ -155,6 +155,7 @@ var (
 // params are the parameters of queries, by name.
 var params = map[string]param{
 	"at":        {"HLS: when the segment begins in the stream, in milliseconds", count},
+	"before":    {"library.xml: all episodes are older than this time", object{"type": "string", "format": "date-time"}},
 	"bytes":     {"HLS: how many bytes of the file the segment has", some},
 	"challenge": {"a text that the daemon proves itself with", object{"type": "string", "maxLength": maxChallenge}},
 	"chapter":   {"the number of a chapter", count},

@@ -84,7 +84,7 @@ type linkRequest struct {
 	proxy    bool // the bytes from the daemon instead of a link to them
 }
 
-func parseLinkRequest(r *request) (linkRequest, error) {
+func (s *server) parseLinkRequest(r *request) (linkRequest, error) {
 	q, err := parseQuery(r.Request)
 	if err != nil {
 		return linkRequest{}, err
@@ -102,13 +102,21 @@ func parseLinkRequest(r *request) (linkRequest, error) {
 		return linkRequest{}, err
 	}
 	return linkRequest{
-		path: r.audioPath(), lifetime: time.Duration(seconds) * time.Second, download: download, proxy: proxy,
+		path: s.audioPath(r), lifetime: time.Duration(seconds) * time.Second, download: download, proxy: proxy,
 	}, nil
+}
+
+// audioPath is the file that the route plays, if there is one.
+func (s *server) audioPath(r *request) codestory.Path {
+	if r.chapter == 0 {
+		return r.audioPath()
+	}
+	return s.lib.Chapter(r.story, r.chapter)
 }
 
 // audio answers GET …/audio with a link.
 func (s *server) audio(w http.ResponseWriter, r *request) error {
-	req, err := parseLinkRequest(r)
+	req, err := s.parseLinkRequest(r)
 	if err != nil {
 		return err
 	}
@@ -135,7 +143,7 @@ func (s *server) ownerOf(r *request) codestory.Owner {
 // stream answers GET …/audio/stream with a redirect to a link, or with proxy=1 with the bytes themselves: for clients
 // that send their Authorization header also to where they are redirected.
 func (s *server) stream(w http.ResponseWriter, r *request) error {
-	req, err := parseLinkRequest(r)
+	req, err := s.parseLinkRequest(r)
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,9 @@ func (p playableStory) feedTracks() []feed.Track {
 	var tracks []feed.Track
 	for _, t := range p.tracks {
 		entry := feed.Track{Title: t.title, URL: p.s.playURL(t.file.Path, p.story.Owner), Seconds: t.seconds}
-		entry.Segment = func(seconds float64) string { return p.s.segmentURL(t.file, p.story.Owner, seconds) }
+		if packed(t.file) {
+			entry.Segment = func(seconds float64) string { return p.s.segmentURL(t.file, p.story.Owner, seconds) }
+		}
 		tracks = append(tracks, entry)
 	}
 	return tracks

@@ -185,7 +185,7 @@ func bare(id string) string {
 	return id
 }
 
-// audioPath is the file that the route plays.
+// audioPath is the path that codestoryd gives what the route is of.
 func (r *request) audioPath() codestory.Path {
 	if r.chapter == 0 {
 		return codestory.StoryAudioPath(r.story)

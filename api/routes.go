@@ -112,7 +112,7 @@ var routes = []route{
 		summary: "The bytes of a file, for a player URL (k) or a signed link (exp, sig); with at, from and bytes a segment of an HLS stream.",
 		params:  []string{"k", "proxy", "at", "from", "bytes", "exp", "sig", "download"}, answers: bytesOf("*/*", redirected)},
 	{method: "GET", path: "/feed/library.xml", right: byKey, room: feeds, handle: (*server).libraryFeed, id: "libraryFeed",
-		summary: "All stories of one user as a podcast.", params: []string{"k", "cursor"}, answers: bytesOf("application/rss+xml")},
+		summary: "All stories of one user as a podcast.", params: []string{"k", "cursor", "before"}, answers: bytesOf("application/rss+xml")},
 	{method: "GET", path: "/feed/{id}.xml", right: byKey, room: feeds, handle: (*server).podcast, id: "feed",
 		summary: "The story as a podcast.", params: []string{"k"}, answers: bytesOf("application/rss+xml")},
 	{method: "GET", path: "/feed/{id}.m3u8", right: byKey, room: feeds, handle: (*server).playlist, id: "playlist",

@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/codestory/codestoryd"
@@ -45,5 +47,35 @@ func TestStampedPiece(t *testing.T) {
 			wantProblem(t, w.request("GET", w.playURL(path)+bad, ""), 400, "invalid_parameter")
 		}
 		wantProblem(t, w.request("GET", "/play/"+string(path)+"?k=x&at=0", ""), 403, "link_invalid")
+	}
+}
+
+// No piece is cut out of what is no MPEG audio, and no stamp is put before it: a playlist has the file as it is.
+func TestPlaylistLeavesOtherFormatsWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.addStory(newStory, map[string]file{
+		"chapters/chapter_01.mp3": {data: []byte("MPEG audio"), local: true}, "chapters/chapter_02.mp3": {data: []byte("RIFF"), local: true},
+		"chapters/chapter_03.mp3": {data: []byte("not read yet"), local: true},
+	}, "One", "Two", "Three")
+	w.lib.change(func() {
+		for i, f := range w.lib.stories[newStory].Files {
+			switch f.Path.Chapter() {
+			case 1:
+				w.lib.stories[newStory].Files[i].Audio = &codestory.Audio{SoundOffset: 2, SoundSize: 5}
+			case 2:
+				w.lib.stories[newStory].Files[i].Audio = &codestory.Audio{Faults: []codestory.AudioFault{{Code: codestory.OtherFormat}}}
+			}
+		}
+	})
+	var got []string
+	for l := range strings.Lines(body(t, w.request("GET", w.feedURL(newStory, ".m3u8"), ""))) {
+		if strings.HasPrefix(l, "http") {
+			got = append(got, body(t, w.request("GET", strings.TrimSpace(l), "")))
+		}
+	}
+	want := []string{string(feed.Timestamp(0)) + "EG au", "RIFF", string(feed.Timestamp(180)) + "not read yet"}
+	if !slices.Equal(got, want) {
+		t.Errorf("pieces: got %q, want %q", got, want)
 	}
 }

@@ -152,6 +152,9 @@ func playsAs(story codestory.Story) (codestory.Path, bool) {
 		return f.Path, true
 	}
 	first := codestory.ChapterPath(story.ID, 1)
+	if i := slices.IndexFunc(story.Chapters, func(c codestory.Chapter) bool { return c.Number == 1 }); i >= 0 {
+		first = story.Chapters[i].Path
+	}
 	return first, sounds(playable[first]) || slices.Contains(story.Kept, first)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -91,7 +92,7 @@ func oddMetadata(q *queue.Queue) ([]codestory.Problem, error) {
 		Message: "not all of metadata.json is read: what is listed does not show in stories and feeds",
 	}
 	for _, f := range odd {
-		p.Details = append(p.Details, f.Path+": "+f.Reason)
+		p.Details = append(p.Details, f.Path+": "+strings.TrimPrefix(f.Reason, "metadata.json: ")) // the path says it
 	}
 	if others > 0 {
 		p.Details = append(p.Details, fmt.Sprintf("and %d more", others))

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -240,9 +241,14 @@ func wholeSeconds(s float64) int64 {
 // known reports whether s can be how long something plays. What a file says of itself may be anything.
 func known(s float64) bool { return s > 0 && s < 1e9 }
 
-var wellFormed = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+var wellFormed = regexp.MustCompile(`^[a-z]{2,8}(-[a-z0-9]{1,8})*$`)
 
+// language is a tag as RSS has it, "de-de", also of a locale such as de_DE.UTF-8.
 func language(tag string) string {
+	if i := strings.IndexAny(tag, ".@"); i >= 0 {
+		tag = tag[:i]
+	}
+	tag = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(tag), "_", "-"))
 	if !wellFormed.MatchString(tag) {
 		return "en"
 	}
@@ -277,4 +283,21 @@ func printable(s string, control func(rune) rune) string {
 			return r
 		}
 	}, s)
+}
+
+// Before moves the episodes of one story, without changing what is between them, so that all are older than that time if there is
+// one, and returns when the oldest is. Where the stories of a podcast are published one before another, the newest first, the
+// episodes of each stay together however a player sorts them by date. A date counts whole seconds.
+func Before(newer time.Time, episodes []Episode) (oldest time.Time) {
+	if len(episodes) == 0 {
+		return newer
+	}
+	byDate := func(a, b Episode) int { return a.Published.Compare(b.Published) }
+	newest := slices.MaxFunc(episodes, byDate).Published.Truncate(time.Second)
+	if !newer.IsZero() && !newest.Before(newer) {
+		for i := range episodes {
+			episodes[i].Published = episodes[i].Published.Add(newer.Add(-time.Second).Sub(newest))
+		}
+	}
+	return slices.MinFunc(episodes, byDate).Published.Truncate(time.Second)
 }

@@ -82,7 +82,7 @@ func TestPodcastParses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Title != podcast.Title || got.Description != podcast.Description || got.Link != podcast.Link ||
-		got.FeedLink != podcast.Self || got.Language != "de-CH" || got.ITunesExt.Image != podcast.Image ||
+		got.FeedLink != podcast.Self || got.Language != "de-ch" || got.ITunesExt.Image != podcast.Image ||
 		got.ITunesExt.Type != "serial" || got.ITunesExt.Categories[0].Text != "Technology" || got.ITunesExt.Explicit != "false" ||
 		!got.PublishedParsed.Equal(podcast.Published) || got.Extensions["podcast"]["guid"][0].Value != podcast.GUID {
 		t.Errorf("the podcast is %+v", got)
@@ -116,6 +116,18 @@ func TestPodcastOfNothing(t *testing.T) {
 	for _, not := range []string{"itunes:duration", "pubDate", "itunes:image", "podcast:guid", "podcast:chapters"} {
 		if strings.Contains(got, not) {
 			t.Errorf("%s in %s", not, got)
+		}
+	}
+}
+
+func TestPodcastLanguage(t *testing.T) {
+	t.Parallel()
+	for tag, want := range map[string]string{
+		"de": "de", "de_DE": "de-de", "de-CH": "de-ch", "zh_Hant_TW": "zh-hant-tw", "pt_BR.UTF-8": "pt-br", "de_DE@euro": "de-de",
+		"": "en", "C": "en", "POSIX_": "en", "d": "en", "de-": "en", "Deutsch (DE)": "en",
+	} {
+		if got := string(write(t, feed.Podcast{Language: tag})); !strings.Contains(got, "<language>"+want+"</language>") {
+			t.Errorf("%q: no %s in %s", tag, want, got)
 		}
 	}
 }

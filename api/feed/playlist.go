@@ -17,7 +17,7 @@ type Track struct {
 	Title   string
 	URL     string
 	Seconds float64 // it plays; 0 if that is unknown
-	// Segment is the URL of its sound behind a Timestamp of that time, for HLS.
+	// Segment is the URL of its sound behind a Timestamp of that time, for HLS; nil for a file that takes none: its URL stands there.
 	Segment func(seconds float64) string
 }
 
@@ -41,10 +41,10 @@ func Playlist(title string, tracks []Track) []byte {
 		if known(t.Seconds) {
 			seconds = fmt.Sprintf("%.3f", t.Seconds)
 		}
-		if hls {
+		if hls && t.Segment != nil {
 			url = t.Segment(at)
-			at += t.Seconds
 		}
+		at += t.Seconds
 		fmt.Fprintf(&b, "#EXTINF:%s,%s\n%s\n", seconds, line(t.Title), url)
 	}
 	if hls {

@@ -33,10 +33,34 @@ func TestCutTranscript(t *testing.T) {
 	}
 }
 
+// SRT's decimal commas, and blank lines between times and text or within a text, are cut all the same.
+func TestCutTranscriptOfOddForms(t *testing.T) {
+	t.Parallel()
+	const want = "WEBVTT\n\n2\n00:00:00.000 --> 00:00:04.000\nTwo\nand <00:00:01.500>more.\n"
+	for name, text := range map[string]string{
+		"commas": "WEBVTT\n\n1\n00:00:00,000 --> 00:00:04,000\nOne.\n\n2\n00:00:05,000 --> 00:00:09,000\nTwo\nand <00:00:06,500>more.\n\n" +
+			"3\n00:00:10,000 --> 00:00:11,000\nThree.\n",
+		"SRT": "\ufeff1\r\n00:00:00,000 --> 00:00:04,000\r\nOne.\r\n\r\n2\r\n00:00:05,000 --> 00:00:09,000\r\nTwo\r\nand <00:00:06,500>more.\r\n",
+		"blank lines behind times": "WEBVTT\n\n1\n00:00.000 --> 00:04.000\n\nOne.\n\n2\n00:05.000 --> 00:09.000\n\n\nTwo\nand <00:06.500>more.\n\n" +
+			"3\n00:10.000 --> 00:11.000\n\nThree.",
+		"blank lines everywhere": "WEBVTT\n\n1\n\n00:00.000 --> 00:04.000\n\nOne.\n\nStill.\n\n2\n\n00:05.000 --> 00:09.000\n\nTwo\n\nand <00:06.500>more.\n\n" +
+			"3\n\n00:10.000-->00:11.000\n\nThree.",
+	} {
+		if got := feed.CutTranscript(text, 5, 10); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	commented := "WEBVTT\n\n00:00.000 --> 00:04.000\nOne.\n\nNOTE stays\nas it is\n\n00:05.000 --> 00:09.000\nTwo.\n"
+	if got, want := feed.CutTranscript(commented, 5, 10), "WEBVTT\n\nNOTE stays\nas it is\n\n00:00:00.000 --> 00:00:04.000\nTwo.\n"; got != want {
+		t.Errorf("with a comment: got %q, want %q", got, want)
+	}
+}
+
 // Whatever a transcript holds, what it is cut into is one.
 func FuzzCutTranscript(f *testing.F) {
 	f.Add(vtt, 10.0)
 	f.Add("WEBVTT\n\n99999:59:59.999 --> 00:00.000\nx", 0.0)
+	f.Add("WEBVTT\n\n1\n\n00:00,000-->00:04,000\n\nOne.\n\n2\n\n00:05.000 --> 00:09.000", 4.0)
 	f.Add("1\n2\n00:00.000 --> 00:01.000", 1.0)
 	f.Fuzz(func(t *testing.T, vtt string, at float64) {
 		for _, part := range []string{feed.CutTranscript(vtt, 0, at), feed.CutTranscript(vtt, at, 1e12)} {

@@ -111,12 +111,12 @@ func TestUnknownStoriesWithinALimit(t *testing.T) {
 
 func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newEnv(t, &scripted{}, Options{})
+		store := &scripted{}
+		w := newEnv(t, store, Options{})
 		path := codestory.ChapterPath(kilo, 1)
 		w.write(path, "0123456789")
-		w.upload(time.Second)
 		var tags []string
-		for _, where := range []string{"here", "in the store"} {
+		for _, where := range []string{"here", "here and in the store", "in the store"} {
 			c, err := w.Open(t.Context(), path)
 			if err != nil {
 				t.Fatalf("%s: %v", where, err)
@@ -133,10 +133,20 @@ func TestOpenReadsHereThenFromTheStore(t *testing.T) {
 				t.Error(err)
 			}
 			tags = append(tags, c.ETag)
-			_ = os.Remove(filepath.Join(w.tree.Dir(), string(path)))
+			if where == "here" {
+				w.upload(time.Second)
+			} else {
+				_ = os.Remove(filepath.Join(w.tree.Dir(), string(path)))
+			}
 		}
-		if tags[0] == "" || tags[0] != tags[1] {
+		if tags[0] == "" || tags[0] != tags[1] || tags[1] != tags[2] {
 			t.Errorf("the same bytes have the ETags %q", tags)
+		}
+		store.Set(path.Key(), "9876543210")
+		if c, err := w.Open(t.Context(), path); err != nil || c.ETag == tags[0] {
+			t.Errorf("other bytes have the ETag %q, %v", c.ETag, err)
+		} else if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -236,6 +246,39 @@ func TestLinkOfAStoreThatWentAway(t *testing.T) {
 		}
 		if n := store.count("check"); n != 2 {
 			t.Errorf("the store was asked %d times", n)
+		}
+	})
+}
+
+// A chapter is found under any number of digits, and of two files with one number the one named as codestoryd does is it, if it is
+// anywhere.
+func TestChaptersOfAnyDigits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newEnv(t, &scripted{}, Options{})
+		in := func(name string) codestory.Path { return codestory.Path(string(kilo) + "/chapters/" + name) }
+		w.write(codestory.MetadataPath(kilo), `{"chapters": [{"number": 1, "title": "One"}, {"number": 2, "title": "Two"}, {"number": 100, "title": "Hundred"}]}`)
+		for _, name := range []string{"chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3"} {
+			w.write(in(name), name)
+		}
+		expect := func(names ...string) {
+			t.Helper()
+			s, err := w.Story(t.Context(), kilo)
+			if err != nil || len(s.Chapters) != len(names) {
+				t.Fatalf("chapters %+v, %v", s.Chapters, err)
+			}
+			for i, c := range s.Chapters {
+				if c.Path != in(names[i]) || c.Title == "" || c.State == codestory.Missing || w.Chapter(kilo, c.Number) != c.Path {
+					t.Errorf("chapter %+v, and %s, want %s", c, w.Chapter(kilo, c.Number), names[i])
+				}
+			}
+		}
+		expect("chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		w.write(in("chapter_1.mp3"), "one")
+		expect("chapter_001.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		w.write(in("chapter_01.mp3"), "one")
+		expect("chapter_01.mp3", "chapter_002.mp3", "chapter_100.mp3")
+		if got := w.Chapter(kilo, 7); got != codestory.ChapterPath(kilo, 7) {
+			t.Errorf("one that is nowhere is at %s", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/codestory/codestoryd"
@@ -48,6 +49,31 @@ func (l *Library) locate(ctx context.Context, path codestory.Path, current bool)
 		stored := l.uploads.Reads() && (!here || l.uploads.AnswersNow(ctx))
 		return codestory.Location{Size: f.Stored.Size, ETag: f.Stored.ETag, Stored: stored, Local: here}, nil
 	}
+}
+
+// Chapter is where chapter n is: under the name that codestoryd gives it, else under that of the file with its number, if there is
+// one.
+func (l *Library) Chapter(id codestory.StoryID, n int) codestory.Path {
+	path := codestory.ChapterPath(id, n)
+	if _, here, err := l.here(path); here || err != nil {
+		return path
+	}
+	if f, err := l.queue.File(path); err == nil && f.State != codestory.Missing {
+		return path
+	}
+	s, err := l.queue.Story(id)
+	if err != nil {
+		return path
+	}
+	story, err := l.describe(s)
+	if err != nil {
+		return path
+	}
+	isIt := func(c codestory.Chapter) bool { return c.Number == n }
+	if i := slices.IndexFunc(story.Chapters, isIt); i >= 0 {
+		return story.Chapters[i].Path
+	}
+	return path
 }
 
 // here is the version of the file that is on this machine, if it is. An error says that this cannot be told.

@@ -26,7 +26,7 @@ func (l *Library) Open(ctx context.Context, path codestory.Path) (*codestory.Con
 	if !loc.Stored {
 		return nil, fmt.Errorf("%s: %w", path, codestory.ErrNotFound)
 	}
-	content, err = objectContent(ctx, indexingStore{l.store, l, path}, path)
+	content, err = l.storedContent(ctx, path)
 	if err != nil {
 		return nil, l.unanswered(ctx, err)
 	}
@@ -38,7 +38,7 @@ func (l *Library) OpenHere(ctx context.Context, path codestory.Path) (*codestory
 	f, err := l.tree.OpenStable(ctx, path)
 	switch {
 	case err == nil:
-		return l.localContent(path, f), nil
+		return l.localContent(f), nil
 	case errors.Is(err, watch.ErrDirMissing):
 		return nil, fmt.Errorf("%w: %w", codestory.ErrNotFound, err)
 	case errors.Is(err, codestory.ErrNotFound), errors.Is(err, codestory.ErrChanged), ctx.Err() != nil:
@@ -48,18 +48,25 @@ func (l *Library) OpenHere(ctx context.Context, path codestory.Path) (*codestory
 	}
 }
 
-// localContent is the file on this machine. Where that is the version that the store has, it has the store's ETag, so
-// that a player can go on with the one what it began with the other.
-func (l *Library) localContent(path codestory.Path, f *watch.File) *codestory.Content {
+// localContent is the file on this machine. Its ETag is of the version, so that it stays when the upload ends.
+func (l *Library) localContent(f *watch.File) *codestory.Content {
 	version := f.Version()
-	c := &codestory.Content{Body: fileBody{f}, Size: version.Size, Modified: version.Modified()}
-	if known, err := l.queue.File(path); err == nil && known.State == codestory.Synced && known.Version == version {
-		c.ETag = known.Stored.ETag
+	return &codestory.Content{Body: fileBody{f}, Size: version.Size, Modified: version.Modified(), ETag: versionTag(version)}
+}
+
+// storedContent is the object in the store. If it was stored from a version of the local file it has that version's ETag, so that a
+// player can resume with the one what it began with the other; else the store's own.
+func (l *Library) storedContent(ctx context.Context, path codestory.Path) (*codestory.Content, error) {
+	content, err := objectContent(ctx, indexingStore{l.store, l, path}, path)
+	if err != nil {
+		return nil, err
 	}
-	if c.ETag == "" {
-		c.ETag = versionTag(version)
+	known, err := l.queue.File(path)
+	if err == nil && known.State == codestory.Synced && known.Version != (codestory.Version{}) &&
+		content.ETag != "" && known.Stored.ETag == content.ETag {
+		content.ETag = versionTag(known.Version)
 	}
-	return c
+	return content, nil
 }
 
 // versionTag tells two versions apart without reading them.

@@ -210,28 +210,43 @@ func (v storyView) chapters(files []codestory.File) []codestory.Chapter {
 			Path: codestory.ChapterPath(v.story.ID, c.Number), State: codestory.Missing,
 		}
 	}
-	note := func(path codestory.Path, state codestory.FileState) {
-		if n := path.Chapter(); n > 0 {
-			c := byNumber[n]
-			c.Number, c.Path, c.State = n, path, state
-			byNumber[n] = c
-		}
-	}
-	for _, f := range files {
-		note(f.Path, f.State)
-		if c := byNumber[f.Path.Chapter()]; c.DurationSeconds == nil && c.Number > 0 && f.Audio != nil {
+	for n, f := range v.chapterFiles(files) {
+		c := byNumber[n]
+		c.Number, c.Path, c.State = n, f.Path, f.State
+		if c.DurationSeconds == nil && f.Audio != nil {
 			c.DurationSeconds = f.Audio.DurationSeconds
-			byNumber[c.Number] = c
 		}
-	}
-	for path := range v.keptHere() {
-		note(path, codestory.LeftOut)
+		byNumber[n] = c
 	}
 	chapters := make([]codestory.Chapter, 0, len(byNumber))
 	for _, n := range slices.Sorted(maps.Keys(byNumber)) {
 		chapters = append(chapters, byNumber[n])
 	}
 	return chapters
+}
+
+// chapterFiles are the files that are the chapters, by number. Which of several is the chapter, codestory.Path.Chapter says.
+func (v storyView) chapterFiles(files []codestory.File) map[int]codestory.File {
+	byNumber := map[int]codestory.File{}
+	note := func(f codestory.File) {
+		n := f.Path.Chapter()
+		if n == 0 {
+			return
+		}
+		before, taken := byNumber[n]
+		canonical := f.Path == codestory.ChapterPath(v.story.ID, n)
+		gone, goneBefore := f.State == codestory.Missing, before.State == codestory.Missing
+		if !taken || goneBefore && !gone || canonical && gone == goneBefore {
+			byNumber[n] = f
+		}
+	}
+	for _, f := range files { // by name
+		note(f)
+	}
+	for path := range v.keptHere() {
+		note(codestory.File{Path: path, State: codestory.LeftOut})
+	}
+	return byNumber
 }
 
 // StatusContext are what all files wait for alike.

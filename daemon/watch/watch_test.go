@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -130,7 +131,14 @@ func TestNamesThatCannotBeKeysAreHandedOnWithTheirFault(t *testing.T) {
 	if err := os.WriteFile(e.path(invalid), []byte("x"), 0o644); err != nil {
 		t.Skipf("the file system takes no such name: %v", err)
 	}
-	for _, name := range []string{long, invalid} {
+	names := []string{long, invalid}
+	if runtime.GOOS != "windows" {
+		for _, odd := range []string{`/chapters/one\two.mp3`, "/audio/a\nb.mp3"} {
+			e.write(storyA+odd, "x")
+			names = append(names, storyA+odd)
+		}
+	}
+	for _, name := range names {
 		c := e.arrives(name)
 		if c.Fault == nil || c.Fault.Fault != codestory.PathUnstorable || c.Path != "" || c.Version.Size != 1 {
 			t.Errorf("%q was handed on as %+v", name, c)
