@@ -108,6 +108,7 @@ func TestStoreThatRefusesHearsOfFewRequests(t *testing.T) {
 			t.Parallel()
 			policy := remotetest.NewPolicy(t)
 			server := remotetest.StartMinIO(t, remotetest.MinIOOptions{Env: policy.Env()})
+			policy.Await(t, server)
 			bucket := server.Bucket(t)
 			proxy := remotetest.CountingProxy(t, server.Endpoint)
 			keys := newProfile(t, server)

@@ -7,14 +7,16 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Policy decides what a MinIO lets its clients do, its owner too, and may change its mind.
 type Policy struct {
 	url string
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	denied func(action, bucket string) bool
+	asked  bool
 }
 
 // NewPolicy makes a policy that denies nothing. It ends with the test.
@@ -36,6 +38,25 @@ func (p *Policy) Deny(denied func(action, bucket string) bool) {
 	p.denied = denied
 }
 
+// Await returns once the MinIO asks the policy: for a moment after its start it lets its owner do everything.
+func (p *Policy) Await(t testing.TB, server *Server) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := server.client.BucketExists(t.Context(), "any"); err != nil {
+			t.Logf("before the policy is in force: %v", err)
+		}
+		p.mu.Lock()
+		asked := p.asked
+		p.mu.Unlock()
+		if asked {
+			return
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatal("MinIO does not ask the policy")
+		}
+	}
+}
+
 func (p *Policy) decide(w http.ResponseWriter, r *http.Request) {
 	var question struct {
 		Input struct{ Action, Bucket string }
@@ -45,6 +66,7 @@ func (p *Policy) decide(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	denied := p.denied
+	p.asked = true
 	p.mu.Unlock()
 	allow := denied == nil || !denied(question.Input.Action, question.Input.Bucket)
 	fmt.Fprintf(w, `{"result": %t}`, allow)
